@@ -1,0 +1,252 @@
+"""Physics only: drift, diffusion tensor or noise matrix, and the stochastic interpretation; no grid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import InvalidInput
+
+Array = NDArray[np.float64]
+Field = Callable[[Array], Any]
+
+INTERPRETATIONS = ("ito", "stratonovich", "isothermal")
+ROUND_OFF = 1e-12  # a tensor assembled in double precision is symmetric and semidefinite to ~1e-15 of its largest entry
+# Derivatives of D and sigma are taken by the fourth-order central stencil with this step, as a fraction of the box:
+# truncation (1e-3)^4 and round-off 1e-16/1e-3 both stay below 1e-12 for coefficients that vary on the box's scale.
+DERIVATIVE_STEP = 1e-3
+STENCIL = ((-2, 1 / 12), (-1, -8 / 12), (1, 8 / 12), (2, -1 / 12))
+
+
+class DiffusionProcess:
+    r"""A diffusion :math:`d\theta = b(\theta)\,dt + \sigma(\theta)\,dW` with :math:`D = \tfrac12\sigma\sigma^\top`.
+
+    The density obeys :math:`\partial_t p = -\nabla\cdot J`, where the probability current depends on the
+    interpretation of the noise term,
+
+    .. math::
+
+        J_i = b_i p - \partial_j(D_{ij}p) \;\text{(Itô)},\qquad
+        J_i = b_i p - D_{ij}\,\partial_j p \;\text{(isothermal)},\qquad
+        J_i = b_i p - \tfrac12\sigma_{ik}\,\partial_j(\sigma_{jk}p) \;\text{(Stratonovich)}.
+
+    Parameters
+    ----------
+    drift : callable or array_like
+        ``drift(x)`` maps points of shape (d, ...) to b of shape (d, ...), in units of state per time;
+        a constant vector of shape (d,) is accepted.
+    diffusion : callable, array_like or float
+        ``diffusion(x)`` maps (d, ...) to D of shape (d, d, ...), symmetric and positive semidefinite, in units of
+        state² per time; also a constant (d, d) array, or a number meaning that multiple of the identity.
+    noise : callable or array_like, keyword only
+        The matrix σ instead of D: ``noise(x)`` maps (d, ...) to (d, k, ...). Exactly one of the two is given.
+    dim : int
+        The number of state variables d.
+    interpretation : {"ito", "stratonovich", "isothermal"}
+        Isothermal is also called Hänggi–Klimontovich or anti-Itô. SGD evaluates its noise before the step: Itô.
+        Stratonovich needs σ when d > 1, because the law is not a function of D alone.
+    divergence : callable, optional
+        ``divergence(x)`` → :math:`\partial_j D_{ij}`, shape (d, ...); computed by differences where it is not given.
+    names : sequence of str, optional
+        Names of the state variables, used as labels; by default x, y, z.
+
+    Raises
+    ------
+    InvalidInput
+        At construction for arguments that do not fit each other; on evaluation for values of the wrong shape, complex or
+        non-finite values, and for a tensor that is not symmetric or has a negative eigenvalue, naming the point.
+
+    References
+    ----------
+    H. Risken, *The Fokker–Planck Equation*, Springer 1996, doi:10.1007/978-3-642-61544-3.
+
+    Examples
+    --------
+    >>> process = DiffusionProcess(lambda x: -x, 0.5, dim=2)
+    >>> process.diffusion(np.zeros((2, 3))).shape
+    (2, 2, 3)
+    """
+
+    def __init__(
+        self,
+        drift: Field | Any,
+        diffusion: Field | Any = None,
+        *,
+        noise: Field | Any = None,
+        dim: int,
+        interpretation: str = "ito",
+        divergence: Field | None = None,
+        names: Sequence[str] | None = None,
+    ) -> None:
+        if not isinstance(dim, (int, np.integer)) or dim < 1:
+            raise InvalidInput(f"dim: expected a positive whole number of state variables, got {dim!r}")
+        if interpretation not in INTERPRETATIONS:
+            raise InvalidInput(f"interpretation: expected one of {INTERPRETATIONS}, got {interpretation!r}")
+        if (diffusion is None) == (noise is None):
+            given = "neither" if diffusion is None else "both"
+            raise InvalidInput(f"expected either diffusion (D) or noise (σ, with D = ½σσᵀ), got {given}")
+        if interpretation == "stratonovich" and noise is None and dim > 1:
+            raise InvalidInput(
+                "interpretation='stratonovich' with dim > 1: expected noise=σ, got diffusion=D. Rotating σ leaves D the same "
+                "and changes the law, so D alone does not define the process; pass noise=, or convert the drift to Itô"
+            )
+        if divergence is not None and (noise is not None or interpretation == "stratonovich"):
+            raise InvalidInput("divergence: expected only with diffusion=D and interpretation 'ito' or 'isothermal'")
+        labels = tuple(names) if names is not None else ("x", "y", "z")[:dim] if dim <= 3 else tuple(f"x{i}" for i in range(dim))
+        if len(labels) != dim or len(set(labels)) != dim or not all(isinstance(n, str) and n for n in labels):
+            raise InvalidInput(f"names: expected {dim} different non-empty names, got {names!r}")
+        self.dim = int(dim)
+        self.interpretation = interpretation
+        self.names = labels
+        self._drift = _as_field(drift, (self.dim,), "drift")
+        self._divergence = divergence
+        self._noise = None if noise is None else _as_field(noise, None, "noise")
+        self._diffusion = None if diffusion is None else _as_field(diffusion, (self.dim, self.dim), "diffusion")
+
+    def __repr__(self) -> str:
+        return f"DiffusionProcess(dim={self.dim}, interpretation={self.interpretation!r}, names={self.names})"
+
+    def drift(self, x: Array) -> Array:
+        """Drift b as given, shape (d, ...), at points of shape (d, ...)."""
+        return _evaluate(self._drift, x, (self.dim,), "drift")
+
+    def noise(self, x: Array) -> Array:
+        """Noise matrix σ, shape (d, k, ...)."""
+        if self._noise is None:
+            raise InvalidInput("this process was given by its diffusion tensor; it has no noise matrix σ")
+        return _evaluate(self._noise, x, (self.dim, None), "noise")
+
+    def diffusion(self, x: Array) -> Array:
+        """Diffusion tensor D, shape (d, d, ...), checked to be symmetric and positive semidefinite."""
+        if self._noise is not None:
+            sigma = self.noise(x)
+            return 0.5 * np.einsum("ik...,jk...->ij...", sigma, sigma)
+        assert self._diffusion is not None
+        tensor = _evaluate(self._diffusion, x, (self.dim, self.dim), "diffusion")
+        _check_tensor(tensor, x)
+        return tensor
+
+    def current_velocity(self, x: Array, scale: Array) -> Array:
+        r"""The velocity u of the form :math:`J = u\,p - D\nabla p` that every interpretation has.
+
+        Itô: :math:`u = b - \nabla\cdot D`; isothermal: :math:`u = b`; Stratonovich:
+        :math:`u_i = b_i - \tfrac12\sigma_{ik}\partial_j\sigma_{jk}`.
+
+        Parameters
+        ----------
+        x : ndarray, shape (d, ...)
+        scale : ndarray, shape (d,)
+            Lengths on which the coefficients vary, for the differences; the widths of the box.
+
+        Returns
+        -------
+        ndarray, shape (d, ...)
+        """
+        b = self.drift(x)
+        if self.interpretation == "isothermal":
+            return b
+        if self.interpretation == "ito":
+            if self._divergence is not None:
+                return b - _evaluate(self._divergence, x, (self.dim,), "divergence")
+            return b - _divergence(self.diffusion, x, scale)
+        if self._noise is None:  # one dimension, D alone: ½ σ σ' = ½ D'
+            return b - 0.5 * _divergence(self.diffusion, x, scale)
+        spread = _divergence(lambda y: np.swapaxes(self.noise(y), 0, 1), x, scale)  # ∂_j σ_jk
+        return b - 0.5 * np.einsum("ik...,k...->i...", self.noise(x), spread)
+
+
+def _as_field(value: Any, shape: tuple[int, ...] | None, name: str) -> Field:
+    """A callable from a callable, a constant array, or (for a tensor) a number times the identity."""
+    if callable(value):
+        return value
+    try:
+        constant = np.asarray(value)
+        if constant.dtype.kind not in "iufb":
+            raise TypeError
+        constant = constant.astype(float)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"{name}: expected a function of x or real numbers, got {value!r}") from error
+    if constant.ndim == 0 and shape is not None:
+        constant = constant * np.eye(shape[0]) if len(shape) == 2 else np.full(shape, constant)
+    if shape is not None and constant.shape != shape:
+        raise InvalidInput(f"{name}: expected a function of x or a constant of shape {shape}, got shape {constant.shape}")
+    if shape is None and constant.ndim != 2:
+        raise InvalidInput(f"{name}: expected a function of x or a constant of shape (d, k), got shape {constant.shape}")
+
+    def constant_field(x: Array) -> Array:
+        return np.broadcast_to(constant.reshape(constant.shape + (1,) * (x.ndim - 1)), constant.shape + x.shape[1:])
+
+    return constant_field
+
+
+def _evaluate(field: Field, x: Array, lead: tuple[int | None, ...], name: str) -> Array:
+    """Call a user's function and refuse anything but finite real numbers of the shape promised."""
+    x = np.asarray(x, dtype=float)
+    values = np.asarray(field(x))
+    tail = x.shape[1:]
+    expected = tuple("k" if n is None else n for n in lead) + tail
+    fits = values.ndim == len(expected) and all(
+        want == "k" or want == got for want, got in zip(expected, values.shape, strict=True)
+    )
+    if not fits:
+        raise InvalidInput(
+            f"{name}(x): expected shape {_show(expected)} for x of shape {x.shape}, got {values.shape}. "
+            "The function is called on whole arrays of points; build its result with np.stack or np.zeros_like(x)"
+        )
+    if values.dtype.kind not in "iufb":
+        raise InvalidInput(f"{name}(x): expected real numbers, got dtype {values.dtype}")
+    values = values.astype(float, copy=False)
+    bad = ~np.isfinite(values)
+    if bad.any():
+        where = bad.reshape((-1, *tail)).any(axis=0)
+        raise InvalidInput(
+            f"{name}(x): expected finite values, got {values[bad].flat[0]} at x = {_point(x, where)} "
+            f"({int(where.sum())} of {where.size} points). Shrink the box or mend the function there"
+        )
+    return values
+
+
+def _check_tensor(tensor: Array, x: Array) -> None:
+    size = np.abs(tensor).max(axis=(0, 1))
+    skew = np.abs(tensor - np.swapaxes(tensor, 0, 1)).max(axis=(0, 1)) > ROUND_OFF * size
+    if skew.any():
+        raise InvalidInput(
+            f"diffusion(x): expected a symmetric tensor, got {_matrix(tensor, skew)} at x = {_point(x, skew)}. "
+            "D = ½σσᵀ is symmetric; pass σ itself as noise="
+        )
+    lowest = np.linalg.eigvalsh(np.moveaxis(tensor, (0, 1), (-2, -1)))[..., 0]
+    negative = lowest < -ROUND_OFF * size
+    if negative.any():
+        raise InvalidInput(
+            f"diffusion(x): expected no negative eigenvalue, got {lowest[negative].flat[0]:.6g} "
+            f"at x = {_point(x, negative)}. A negative diffusion has no density"
+        )
+
+
+def _divergence(field: Callable[[Array], Array], x: Array, scale: Array) -> Array:
+    """∂_j F_ij from F of shape (d_out, d, ...), by fourth-order central differences."""
+    total: Any = 0.0
+    for axis in range(x.shape[0]):
+        step = DERIVATIVE_STEP * scale[axis]
+        for offset, weight in STENCIL:
+            shifted = x.copy()
+            shifted[axis] += offset * step
+            total = total + (weight / step) * field(shifted)[:, axis]
+    return np.asarray(total)
+
+
+def _show(shape: tuple[Any, ...]) -> str:
+    return "(" + ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")"
+
+
+def _point(x: Array, where: NDArray[np.bool_]) -> str:
+    first = tuple(index[0] for index in np.nonzero(where)) if where.ndim else ()
+    return "(" + ", ".join(f"{float(c[first]):.6g}" for c in x) + ")"
+
+
+def _matrix(tensor: Array, where: NDArray[np.bool_]) -> str:
+    first = tuple(index[0] for index in np.nonzero(where)) if where.ndim else ()
+    return str(tensor[(slice(None), slice(None), *first)].tolist())

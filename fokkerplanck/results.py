@@ -1,0 +1,142 @@
+"""What a solve returns: the density, the current, their errors, labelled and ready for a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from . import currents
+from .errors import InvalidInput
+from .grid import Array, Box, Grid
+from .operators import FaceField
+
+
+@dataclass(frozen=True, repr=False)
+class Solution:
+    r"""Stationary density p and current J of a Fokker–Planck equation on a grid.
+
+    Invariants, checked by the solver: :math:`p > 0`, :math:`\sum p\,\Delta V = 1` to round-off, and the divergence of
+    :attr:`flux` below 1e-8 of its largest face value per cell width.
+
+    Attributes
+    ----------
+    grid : Grid
+    names : tuple of str
+        Names of the state variables.
+    phi : ndarray, shape ``grid.shape``
+        −ln p at the cell centres.
+    flux : FaceField
+        Normal current on every face, probability per (state^(d−1) · time).
+    force : ndarray or None, shape (d, *grid.shape)
+        Thermodynamic force D⁻¹u; None where the diffusion tensor is singular.
+    error : float
+        Estimated L1 error of the density, ∫|p − p_exact|.
+    current_error : float
+        Estimated L1 error of the current relative to ∫|J|; 1 or more means that no current has been resolved.
+    diagnostics : dict
+        Everything known about how the answer was reached: every grid, wall masses, settings.
+    """
+
+    grid: Grid
+    names: tuple[str, ...]
+    phi: Array
+    flux: FaceField
+    force: Array | None
+    error: float
+    current_error: float
+    diagnostics: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        size = " × ".join(map(str, self.grid.shape))
+        return f"<Solution on {size} cells: error {self.error:.1e}, current error {self.current_error:.1e}>"
+
+    @cached_property
+    def density(self) -> xr.DataArray:
+        """p at cell centres; integrates to 1."""
+        units = "1/(" + " ".join(self.names) + ")"
+        return self.on_cells(np.exp(-self.phi), "probability density", units)
+
+    @cached_property
+    def log_density(self) -> xr.DataArray:
+        """ln p at cell centres, finite where p itself would underflow."""
+        return self.on_cells(-self.phi, "natural logarithm of the probability density", "dimensionless")
+
+    @cached_property
+    def current(self) -> xr.DataArray:
+        """J at cell centres, interpolated from the faces by cubics; leading dimension ``component``."""
+        return self.on_cells(self.flux.centered(), "probability current", "density × state / time")
+
+    @property
+    def mean(self) -> Array:
+        """∫ x p dx, shape (d,)."""
+        weight = np.exp(-self.phi) * self.grid.cell_volume
+        return np.einsum("i...,...->i", self.grid.cell_points(), weight)
+
+    @property
+    def covariance(self) -> Array:
+        """∫ (x − mean)(x − mean)ᵀ p dx, shape (d, d)."""
+        weight = np.exp(-self.phi) * self.grid.cell_volume
+        offset = self.grid.cell_points() - self.mean.reshape(-1, *(1,) * self.grid.dim)
+        return np.einsum("i...,j...,...->ij", offset, offset, weight)
+
+    @property
+    def circulation(self) -> Array:
+        """Area rate A_ij = ½∫(x_i J_j − x_j J_i), state² per time, shape (d, d)."""
+        return currents.circulation(self.flux)
+
+    def on_cells(self, values: Array, long_name: str, units: str) -> xr.DataArray:
+        """Label values on the cell centres; a leading axis beyond the grid's is ``component``."""
+        dims: tuple[str, ...] = self.names
+        coordinates: dict[str, Any] = {name: self.grid.centers(a) for a, name in enumerate(self.names)}
+        if values.ndim > self.grid.dim:
+            dims = ("component", *dims)
+            coordinates["component"] = list(self.names)
+        return xr.DataArray(values, dims=dims, coords=coordinates, attrs={"long_name": long_name, "units": units})
+
+    def to_dataset(self) -> xr.Dataset:
+        """Everything as one labelled dataset, from which :func:`load` restores the solution."""
+        from .io import solution_dataset
+
+        return solution_dataset(self)
+
+    def save(self, path: str | Path) -> None:
+        """Write NetCDF-4 (through a temporary name, so that a half-written file never replaces a good one)."""
+        from .io import write_dataset
+
+        write_dataset(self.to_dataset(), path)
+
+
+def load(path: str | Path) -> Solution:
+    """Read a solution written by :meth:`Solution.save`, or the result file of a run.
+
+    Raises
+    ------
+    InvalidInput
+        If the file is missing, is no NetCDF, or does not hold a solution.
+    """
+    from .io import read_solution
+
+    return read_solution(path)
+
+
+def restore(dataset: xr.Dataset) -> Solution:
+    """The solution inside a dataset made by :meth:`Solution.to_dataset`."""
+    import json
+
+    try:
+        meta = json.loads(dataset.attrs["solution"])
+        box = Box(meta["lower"], meta["upper"], boundary=meta["boundary"])
+        grid = Grid(box, tuple(meta["shape"]))
+        flux = FaceField(grid, tuple(dataset[f"flux_{a}"].values for a in range(grid.dim)))
+        force = dataset["force"].values if "force" in dataset else None
+        phi = -dataset["log_density"].values
+        names = tuple(meta["names"])
+        return Solution(grid, names, phi, flux, force, meta["error"], meta["current_error"], meta["diagnostics"])
+    except KeyError as error:
+        raise InvalidInput(f"expected a file written by Solution.save or a run, got one without {error}") from error

@@ -1,0 +1,203 @@
+r"""One grid: Newton's method for the log-density finite-volume scheme.
+
+The unknown is :math:`\Phi = -\ln p` in every cell, so the density is positive by construction. See docs/method.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import FokkerPlanckError
+from ..grid import Array, Grid
+from ..kernels import flux as kernel
+from ..operators import FaceCoefficients, FaceField
+from .linear import SingularSystem, dissection, solve_sparse, stencil_matrix
+
+FASTEST = 10.0  # cell Péclet number up to which the central form is stable enough to be preferred over upwinding
+CROSS_LIMIT = 3.0  # bound on h ∂_m Φ in the frozen cross drift: beyond e³ per cell the slope is not resolved anyway
+SMALLEST_RATIO, LARGEST_RATIO = 0.3, 3.0  # one Newton step changes a density by at most these factors
+NEGLIGIBLE = 40.0  # cells below e⁻⁴⁰ of the peak hold less than round-off of the mass; their Φ is left as interpolated
+SETTLED = 1e-11  # Σ p|δp/p| below this is round-off of the balance, not progress
+MAX_STEPS = 40
+COARSE_SWEEPS = 6  # of the monotone start; its cross drift settles to a few per cent in that many
+
+
+class Stalled(FokkerPlanckError):
+    """Newton's method did not settle on this grid."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """Converged state of one grid.
+
+    Attributes
+    ----------
+    phi : ndarray, shape ``grid.shape``
+        −ln p, with p integrating to 1.
+    flux : FaceField
+        The face currents of the last linearised balance: divergence-free to the round-off of one linear solve, and equal to
+        the nonlinear flux up to the square of a step that moved less than 1e-7 of the probability.
+    steps : int
+        Newton steps taken.
+    regular_mass : float
+        Share of the probability next to faces that carry the second-order flux; the rest is upwinded tail.
+    """
+
+    grid: Grid
+    phi: Array
+    flux: FaceField
+    steps: int
+    regular_mass: float
+
+
+class _Padded:
+    """Coefficients of a grid in the three-axis layout of the kernels, and the scheme's choice of form per face."""
+
+    def __init__(self, coefficients: FaceCoefficients) -> None:
+        grid = coefficients.grid
+        self.grid = grid
+        self.shape = (*grid.shape, *(1,) * (3 - grid.dim))
+        self.periodic = (*grid.periodic, *(False,) * (3 - grid.dim))
+        self.spacing = (*grid.spacing.tolist(), *(1.0,) * (3 - grid.dim))
+        faces = [tuple(n + (a == axis and axis < grid.dim) for a, n in enumerate(self.shape)) for axis in range(3)]
+        self.u = tuple(
+            np.ascontiguousarray(coefficients.velocity[a]).reshape(faces[a]) if a < grid.dim else np.zeros(faces[a])
+            for a in range(3)
+        )
+        self.d = tuple(np.zeros((3, *faces[a])) for a in range(3))
+        for a in range(grid.dim):
+            self.d[a][: grid.dim] = coefficients.diffusion[a].reshape(grid.dim, *faces[a])
+        self.regular = tuple(np.zeros(f, dtype=np.bool_) for f in faces)
+        self.w = tuple(np.zeros(f) for f in faces)
+        self.currents = tuple(np.zeros(f) for f in faces)
+
+    def freeze(self, phi: Array, steepest: float, limit: float) -> None:
+        kernel.freeze(
+            phi.reshape(self.shape), self.u, self.d, self.spacing, self.periodic, steepest, FASTEST, limit, self.regular, self.w
+        )
+
+    def flux(self, phi: Array, s: Array) -> FaceField:
+        """J(Φ) + J'(Φ)s."""
+        arguments = (self.u, self.d, self.spacing, self.periodic, self.regular, self.w, self.currents)
+        kernel.fluxes(phi.reshape(self.shape), s.reshape(self.shape), *arguments)
+        shapes = [self.grid.face_shape(a) for a in range(self.grid.dim)]
+        return FaceField(self.grid, tuple(self.currents[a].reshape(shapes[a]).copy() for a in range(self.grid.dim)))
+
+    def balance(self, phi: Array) -> tuple[Array, Array]:
+        residual, stencil = np.empty(self.shape), np.empty((*self.shape, 27))
+        arguments = (self.u, self.d, self.spacing, self.periodic, self.regular, self.w, residual, stencil)
+        kernel.balance(phi.reshape(self.shape), *arguments)
+        return residual, stencil
+
+    def regular_mass(self, probability: Array) -> float:
+        """Mean over a cell's faces of whether they are regular, weighted with probability."""
+        grid = self.grid
+        shares = []
+        for axis in range(grid.dim):
+            flags = self.regular[axis].reshape(grid.face_shape(axis)).astype(float)
+            flags = np.moveaxis(flags, axis, 0)
+            if grid.periodic[axis]:
+                flags[-1] = flags[0]
+            else:
+                flags[0], flags[-1] = 1.0, 1.0  # a wall face carries exactly nothing
+            shares.append(np.moveaxis(0.5 * (flags[1:] + flags[:-1]), 0, axis))
+        return float(np.sum(probability * np.mean(shares, axis=0)))
+
+
+def normalise(phi: Array, grid: Grid) -> Array:
+    """Shift Φ so that Σ e^{−Φ} × cell volume = 1."""
+    low = float(phi.min())
+    return phi - low + float(np.log(np.sum(np.exp(low - phi)) * grid.cell_volume))
+
+
+def solve_level(coefficients: FaceCoefficients, start: Array, *, steepest: float) -> Level:
+    """Newton's method from Φ = ``start``.
+
+    Parameters
+    ----------
+    steepest : float
+        Faces across which the starting Φ varies by more than this use the monotone flux; see docs/method.md.
+
+    Raises
+    ------
+    Stalled
+        If the steps do not die out, or the linearised balance is singular.
+    """
+    grid = coefficients.grid
+    padded = _Padded(coefficients)
+    phi = normalise(start, grid)
+    padded.freeze(phi, steepest, CROSS_LIMIT)
+    order = dissection(padded.shape, padded.periodic)
+    previous = np.inf
+    for step in range(1, MAX_STEPS + 1):
+        residual, stencil = padded.balance(phi)
+        try:
+            s = _newton_step(residual, stencil, phi, padded.periodic, order)
+        except SingularSystem as error:
+            raise Stalled(str(error)) from error
+        probability = np.exp(-phi) * grid.cell_volume
+        size = float(np.sum(probability * np.abs(s - np.sum(probability * s))))
+        if not np.isfinite(size):
+            raise Stalled("a Newton step is not finite")
+        # Quadratic convergence ends in round-off: below 1e-7 one more step either settles or stops shrinking.
+        settled = size < SETTLED or (size < 1e-7 and size > 0.25 * previous)
+        if settled:
+            flux = _scaled(padded.flux(phi, s), 1.0 / (1.0 + float(np.sum(probability * s))))
+        ratio = np.minimum(np.maximum(1.0 + s, SMALLEST_RATIO), LARGEST_RATIO)
+        phi = normalise(phi - np.log(ratio), grid)
+        if settled:
+            return Level(grid, phi, flux, step, padded.regular_mass(np.exp(-phi) * grid.cell_volume))
+        previous = size
+    raise Stalled(f"after {MAX_STEPS} Newton steps the last one still moves {previous:.1e} of the probability")
+
+
+def _newton_step(residual: Array, stencil: Array, phi: Array, periodic: tuple[bool, ...], order: Array) -> Array:
+    """s = δp/p; the likeliest cell is pinned (its balance follows from the others'), negligible cells do not move."""
+    still = (phi > float(phi.min()) + NEGLIGIBLE).reshape(stencil.shape[:3])
+    still[np.unravel_index(int(np.argmin(phi)), still.shape)] = True
+    stencil[still] = 0.0
+    stencil[still, 13] = 1.0
+    residual[still] = 0.0
+    matrix = stencil_matrix(stencil, periodic)
+    return solve_sparse(matrix, -residual.ravel(), order, volume=phi.ndim == 3).reshape(phi.shape)
+
+
+def _scaled(field: FaceField, factor: float) -> FaceField:
+    return FaceField(field.grid, tuple(factor * c for c in field.components))
+
+
+def monotone_start(coefficients: FaceCoefficients) -> Array:
+    """Φ on a coarse grid by the upwinded scheme, solved without a subtraction; the cross drift is updated between sweeps.
+
+    Raises
+    ------
+    Stalled
+        If the noise does not connect the cells with each other.
+    """
+    padded = _Padded(coefficients)
+    n = coefficients.grid.size
+    rates, log_p = np.empty((n, n)), np.empty(n)
+    phi = np.zeros(n)
+    for sweep in range(COARSE_SWEEPS):
+        padded.freeze(phi, 0.0, CROSS_LIMIT if sweep else 0.0)
+        kernel.upwind_rates(phi.reshape(padded.shape), padded.d, padded.spacing, padded.periodic, padded.w, rates)
+        order = np.argsort(phi, kind="stable") if sweep else _downstream(rates)
+        if not kernel.gth(np.ascontiguousarray(rates[np.ix_(order, order)]), log_p):
+            raise Stalled("the noise does not connect all cells of the box: some can be entered but never left")
+        phi[order] = -log_p
+        phi -= phi.min()
+    return phi.reshape(coefficients.grid.shape)
+
+
+def _downstream(rates: Array) -> Array:
+    """Cells ordered by how often the deterministic flow visits them: attractors first."""
+    n = rates.shape[0]
+    target = np.argmax(rates, axis=1)
+    visits = np.zeros(n)
+    position = np.arange(n)
+    for _ in range(n):
+        position = target[position]
+        np.add.at(visits, position, 1.0)
+    return np.argsort(-visits, kind="stable")

@@ -1,0 +1,366 @@
+"""The driver: nested grids, error estimates from them, and the checks every solution must pass."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.interpolate import RegularGridInterpolator
+
+from .. import currents
+from ..errors import DensityCutByWall, InvalidInput, NotConverged
+from ..grid import Array, Box, Grid
+from ..operators import FaceCoefficients, FaceField, face_coefficients, to_centers
+from ..process import DiffusionProcess
+from ..progress import progress_bar
+from ..results import Solution
+from .log_density import Level, Stalled, monotone_start, solve_level
+from .transfer import prolong, restrict_cells, restrict_faces
+
+COARSEST = {1: 32, 2: 16, 3: 8}  # cells per axis of the first grid: the subtraction-free start costs their total cubed
+LARGEST_START = 1600  # cells; 1600³/3 operations take about two seconds
+LARGEST_GRID = {1: 2**20, 2: 2**20, 3: 2**18}  # cells; what a direct solve does in a few GB (1-D, 2-D) and minutes (3-D)
+STEEPEST = (1.0, 0.5, 0.25)  # tried in turn: fewer faces carry the nonlinear flux, until Newton's method settles
+SAFETY = 1.25  # Roache's factor for an error estimate from three grids
+SECOND_ORDER = 4.0  # ratio of successive changes of a second-order scheme; faster is never assumed
+ASYMPTOTIC = 2.0  # below this ratio the changes do not shrink like an order at all, and nothing is claimed
+STRIP = 1 / 32  # of the box along each wall, where probability counts as sitting at the wall
+BALANCE = 1e-8  # largest |∇·J| allowed, in units of the largest face current per cell width
+ROUND_OFF = 1e-12  # of the mass, or of the one-way fluxes that cancel in a current: what double precision leaves of zero
+
+
+def solve_stationary(
+    process: DiffusionProcess,
+    box: Box,
+    *,
+    rtol: float | None = None,
+    shape: tuple[int, ...] | None = None,
+    max_cells: int | None = None,
+    max_wall_mass: float | None = None,
+    progress: bool | None = None,
+) -> Solution:
+    r"""Stationary density and probability current of a diffusion process in a box.
+
+    Solves :math:`\nabla\cdot J = 0`, :math:`\int p = 1` with :math:`J = u p - D\nabla p` (u from the drift and the
+    interpretation, see :class:`DiffusionProcess`) by finite volumes for :math:`\Phi = -\ln p`, on grids that are halved
+    until the accuracy asked for is reached. The density is positive by construction.
+
+    Parameters
+    ----------
+    process : DiffusionProcess
+    box : Box
+        Must hold the density: probability at a reflecting wall is checked against ``max_wall_mass``.
+    rtol : float, default 1e-3
+        Grids are refined until :math:`\int|p - p_\text{exact}| \le` rtol and
+        :math:`\int|J - J_\text{exact}| \le \text{rtol}\int|J|`, both by estimate. A current that cannot be told from zero
+        (its error exceeds a quarter of it) has to satisfy :math:`\int|J-J_\text{exact}| \le \text{rtol}\int|u|p` instead:
+        small against the drift that would drive it.
+    shape : tuple of int, optional
+        Solve on this grid instead, with whatever error it has. Every entry divisible by 4, for the nested grids.
+    max_cells : int, optional
+        Stop refining beyond this many cells; 2²⁰ in one and two dimensions, 2¹⁸ in three.
+    max_wall_mass : float, optional
+        Largest probability in the strip (1/32 of the box) along a reflecting wall; by default rtol, or 1e-3 with ``shape``:
+        cutting a density moves it by about the mass cut off, which nested grids cannot see. Pass 1 if the walls are real.
+    progress : bool, optional
+        Progress bar on stderr; by default only on a terminal.
+
+    Returns
+    -------
+    Solution
+
+    Raises
+    ------
+    InvalidInput
+        For arguments that do not fit, or a process that returns unusable values (see :class:`DiffusionProcess`).
+    NotConverged
+        If the estimates do not reach ``rtol`` within ``max_cells``, or no grid could be solved; carries the best result.
+    DensityCutByWall
+        If a reflecting wall holds more than ``max_wall_mass``; carries the solution inside the box.
+
+    References
+    ----------
+    D. L. Scharfetter and H. K. Gummel, IEEE Trans. Electron Devices 16, 64 (1969), doi:10.1109/T-ED.1969.16566 (monotone
+    flux); P. J. Roache, J. Fluids Eng. 116, 405 (1994), doi:10.1115/1.2910291 (error estimate).
+
+    Examples
+    --------
+    >>> process = DiffusionProcess(lambda x: -x, 0.5, dim=1)
+    >>> sol = solve_stationary(process, Box([-4], [4]), rtol=1e-3)
+    >>> bool(sol.error < 1e-3), bool((sol.density > 0).all())
+    (True, True)
+    """
+    if rtol is not None and shape is not None:
+        raise InvalidInput("expected rtol (refine until accurate) or shape (this grid), got both")
+    tolerance = 1e-3 if rtol is None else rtol
+    if not (isinstance(tolerance, (int, float)) and 1e-10 <= tolerance < 1):
+        raise InvalidInput(f"rtol: expected a number from 1e-10 (round-off of a solve) to below 1, got {rtol!r}")
+    if process.dim != box.dim:
+        raise InvalidInput(f"expected a box with as many axes as the process has variables ({process.dim}), got {box.dim}")
+    allowed = tolerance if max_wall_mass is None else max_wall_mass
+    limit = LARGEST_GRID[box.dim] if max_cells is None else max_cells
+    grids = _nested(box, shape, limit)
+    started = time.perf_counter()
+    hierarchy = _Hierarchy(process, tolerance)
+    with progress_bar("solving", sum(grid.size for grid in grids), show=progress) as advance:
+        for grid in grids:
+            hierarchy.add(grid)
+            advance(grid.size)
+            if shape is None and hierarchy.accurate:
+                break
+    settings = {"rtol": None if shape is not None else tolerance, "max_cells": limit, "max_wall_mass": allowed}
+    solution = hierarchy.solution(settings | {"seconds": time.perf_counter() - started})
+    _check(solution, hierarchy, allowed, asked=shape is None, finest=grids[-1])
+    return solution
+
+
+@dataclass
+class _Grade:
+    """One grid of the hierarchy and how it differs from the one before."""
+
+    level: Level
+    entropy_production: float | None
+    drift_scale: float
+    current_total: float
+    one_way: float
+    density_change: float | None = None
+    current_change: float | None = None
+
+
+class _Hierarchy:
+    """Solves grid after grid, each started from the one before, and keeps what the error estimates need."""
+
+    def __init__(self, process: DiffusionProcess, tolerance: float) -> None:
+        self.process = process
+        self.tolerance = tolerance
+        self.grades: list[_Grade] = []
+        self.records: list[dict[str, Any]] = []
+        self.phi: Array | None = None
+        self.grid: Grid | None = None
+        self.force: Array | None = None
+
+    def add(self, grid: Grid) -> None:
+        started = time.perf_counter()
+        coefficients = face_coefficients(self.process, grid)
+        if self.phi is None or self.grid is None:
+            start = _first_guess(self.process, coefficients)
+        else:
+            start = prolong(self.phi, self.grid)
+        self.phi, self.grid = start, grid
+        record: dict[str, Any] = {"shape": grid.shape}
+        self.records.append(record)
+        level = _solve(coefficients, start, record)
+        if level is None:
+            self.grades.clear()  # estimates compare neighbouring grids only
+            return
+        self.phi = level.phi
+        force = currents.thermodynamic_force(self.process, grid)
+        production = None if force is None else currents.entropy_production(level.flux, force)
+        grade = _Grade(
+            level=level,
+            entropy_production=production,
+            drift_scale=_drift_scale(coefficients, level.phi),
+            current_total=currents.total_current(level.flux),
+            one_way=_one_way(coefficients, level.phi),
+        )
+        if self.grades:
+            coarse = self.grades[-1].level
+            change = np.exp(-restrict_cells(level.phi, grid)) - np.exp(-coarse.phi)
+            grade.density_change = float(np.abs(change).sum()) * coarse.grid.cell_volume
+            grade.current_change = currents.total_current(restrict_faces(level.flux, coarse.grid) - coarse.flux)
+        self.grades.append(grade)
+        self.force = force
+        record |= {
+            "newton_steps": level.steps,
+            "regular_mass": level.regular_mass,
+            "density_change": grade.density_change,
+            "current_change": grade.current_change,
+            "current_total": grade.current_total,
+            "entropy_production": production,
+            "seconds": time.perf_counter() - started,
+        }
+
+    @property
+    def density_error(self) -> float:
+        return extrapolated_error([g.density_change for g in self.grades], ROUND_OFF)
+
+    @property
+    def current_error(self) -> float:
+        """Absolute: ∫|J − J_exact|."""
+        floor = ROUND_OFF * self.grades[-1].one_way if self.grades else 0.0
+        return extrapolated_error([g.current_change for g in self.grades], floor)
+
+    @property
+    def accurate(self) -> bool:
+        if not self.grades or self.density_error > self.tolerance:
+            return False
+        last, error = self.grades[-1], self.current_error
+        unseen = error > 0.25 * last.current_total
+        return error <= self.tolerance * (last.drift_scale if unseen else last.current_total)
+
+    def solution(self, settings: dict[str, Any]) -> Solution:
+        if not self.grades:
+            reasons = "; ".join(f"{r['shape']}: {r['stalled']}" for r in self.records if "stalled" in r)
+            raise NotConverged(
+                f"no density was found on the last of the grids tried ({reasons}). Give a box that holds the density more "
+                "tightly, or less anisotropic noise"
+            )
+        last = self.grades[-1]
+        total = last.current_total
+        relative = self.current_error / total if total > 0.0 else np.inf
+        diagnostics = {
+            "method": "log-density finite volumes",
+            "interpretation": self.process.interpretation,
+            "levels": self.records,
+            "drift_scale": last.drift_scale,
+            "wall_mass": wall_mass(last.level, self.process.names),
+            **settings,
+        }
+        return Solution(
+            grid=last.level.grid,
+            names=self.process.names,
+            phi=last.level.phi,
+            flux=last.level.flux,
+            force=self.force,
+            error=self.density_error,
+            current_error=float(relative),
+            diagnostics=diagnostics,
+        )
+
+
+def extrapolated_error(changes: list[float | None], floor: float) -> float:
+    """Error of the finest of nested grids from the changes between them (the first entry is None: nothing to compare with).
+
+    With changes c₁, c₂ between successive grids the error of the finest is c₂/(ρ − 1), ρ = c₁/c₂ the observed ratio, held
+    between 2 (order one) and 4 (order two), times a safety factor of 1.25. Infinite where there are fewer than three grids or
+    the changes do not shrink by at least 2, because then there is no order to extrapolate with; changes below ``floor`` are
+    round-off and the error is that floor.
+    """
+    known = [c for c in changes if c is not None]
+    if len(known) < 2:
+        return float("inf")
+    before, last = known[-2:]
+    if last <= floor:
+        return floor
+    ratio = before / last
+    if ratio < ASYMPTOTIC:
+        return float("inf")
+    return SAFETY * last / (min(ratio, SECOND_ORDER) - 1.0)
+
+
+def wall_mass(level: Level, names: tuple[str, ...]) -> dict[str, float]:
+    """Probability in the outer 1/32 of the box along every reflecting wall, by wall."""
+    grid = level.grid
+    probability = np.exp(-level.phi) * grid.cell_volume
+    masses = {}
+    for axis, name in enumerate(names):
+        if grid.periodic[axis]:
+            continue
+        others = tuple(a for a in range(grid.dim) if a != axis)
+        profile = probability.sum(axis=others)
+        width = STRIP * grid.shape[axis]  # in cells, possibly a fraction of one
+        cells = int(np.ceil(width))
+        share = np.ones(cells)
+        share[-1] = width - (cells - 1)
+        masses[f"{name} = {grid.box.lower[axis]:g}"] = float(share @ profile[:cells])
+        masses[f"{name} = {grid.box.upper[axis]:g}"] = float(share @ profile[::-1][:cells])
+    return masses
+
+
+def _nested(box: Box, shape: tuple[int, ...] | None, max_cells: int) -> list[Grid]:
+    """Grids from coarse to fine, each halving the one before."""
+    if shape is None:
+        grids = [Grid(box, (COARSEST[box.dim],) * box.dim)]
+        while 2**box.dim * grids[-1].size <= max_cells:
+            grids.append(grids[-1].refine())
+        return grids
+    finest = Grid(box, shape)
+    if any(n % 4 for n in finest.shape) or min(finest.shape) < 16:
+        raise InvalidInput(
+            f"shape: expected multiples of 4, at least 16 (the error is estimated on grids with half and a quarter as many "
+            f"cells along every axis), got {finest.shape}"
+        )
+    chain = [finest.shape]
+    while all(n % 2 == 0 and n >= 2 * COARSEST[box.dim] for n in chain[-1]) or len(chain) < 3:
+        chain.append(tuple(n // 2 for n in chain[-1]))
+    return [Grid(box, s) for s in reversed(chain)]
+
+
+def _first_guess(process: DiffusionProcess, coefficients: FaceCoefficients) -> Array:
+    """Φ on the first grid by the monotone scheme, on the grid itself or, where that is too large, on a coarser one."""
+    grid = coefficients.grid
+    if grid.size <= LARGEST_START:
+        start_grid = grid
+    else:
+        start_grid = Grid(grid.box, tuple(min(n, COARSEST[grid.dim]) for n in grid.shape))
+        coefficients = face_coefficients(process, start_grid)
+    try:
+        phi = monotone_start(coefficients)
+    except Stalled as error:
+        raise NotConverged(f"{error}. Every cell must be reachable: check that the noise is not zero in part of the box") from error
+    if start_grid is grid:
+        return phi
+    axes = [start_grid.centers(a) for a in range(grid.dim)]
+    interpolant = RegularGridInterpolator(axes, phi, bounds_error=False, fill_value=None)  # linear, extrapolating half a cell
+    return interpolant(np.moveaxis(grid.cell_points(), 0, -1))
+
+
+def _solve(coefficients: FaceCoefficients, start: Array, record: dict[str, Any]) -> Level | None:
+    for steepest in STEEPEST:
+        try:
+            level = solve_level(coefficients, start, steepest=steepest)
+        except Stalled as error:
+            record["stalled"] = str(error)
+            continue
+        record["steepest"] = steepest
+        record.pop("stalled", None)
+        return level
+    return None
+
+
+def _drift_scale(coefficients: FaceCoefficients, phi: Array) -> float:
+    """∫|u|p with u from the faces: the probability current there would be if nothing balanced the drift."""
+    u = FaceField(coefficients.grid, coefficients.velocity).centered()
+    return float(np.sum(np.sqrt(np.sum(u**2, axis=0)) * np.exp(-phi))) * coefficients.grid.cell_volume
+
+
+def _one_way(coefficients: FaceCoefficients, phi: Array) -> float:
+    """Σ_a ∫ p D_aa/h_a: the probability that crosses faces in one direction, whose difference is the current."""
+    grid, total = coefficients.grid, 0.0
+    for axis in range(grid.dim):
+        rate = to_centers(coefficients.diffusion[axis][axis], axis, grid.periodic[axis]) / grid.spacing[axis]
+        total += float(np.sum(np.abs(rate) * np.exp(-phi))) * grid.cell_volume
+    return total
+
+
+def _check(solution: Solution, hierarchy: _Hierarchy, allowed: float, *, asked: bool, finest: Grid) -> None:
+    """The invariants of a solution; the accuracy asked for; the walls."""
+    mass = float(np.exp(-solution.phi).sum()) * solution.grid.cell_volume
+    if not abs(mass - 1.0) < 1e-12 or not np.isfinite(solution.phi).all():
+        raise NotConverged(f"the density integrates to {mass!r} instead of 1", best=solution)
+    imbalance = float(np.abs(solution.flux.divergence()).max()) * float(solution.grid.spacing.min())
+    vanishing = ROUND_OFF * hierarchy.grades[-1].one_way * float(np.exp(-solution.phi).max())
+    if imbalance > max(BALANCE * solution.flux.largest(), vanishing):
+        raise NotConverged(
+            f"the face current is not divergence-free: |∇·J|h is {imbalance:.2e}, the largest |J| {solution.flux.largest():.2e}",
+            best=solution,
+        )
+    cut = {wall: mass for wall, mass in solution.diagnostics["wall_mass"].items() if mass > allowed}
+    if cut:
+        walls = ", ".join(f"{mass:.3g} of the mass at {wall}" for wall, mass in cut.items())
+        raise DensityCutByWall(
+            f"the box cuts the density: {walls} (within 1/32 of the box from the wall; at most {allowed:g} expected). "
+            "Enlarge the box; if the wall is real and reflects, pass max_wall_mass=1",
+            best=solution,
+            wall_mass=cut,
+        )
+    if asked and not hierarchy.accurate:
+        raise NotConverged(
+            f"rtol={hierarchy.tolerance:g} was not reached on {solution.grid.shape} cells: estimated error "
+            f"{solution.error:.2e} of the density, {solution.current_error:.2e} of the current. Raise max_cells, shrink the "
+            "box, or accept a larger rtol; the best result is in this exception's .best",
+            best=solution,
+        )
+
