@@ -3,9 +3,55 @@
 Importing this package loads neither matplotlib nor the command line; ``fokkerplanck.plot`` is loaded when first used.
 """
 
+from types import ModuleType
+
+from . import cases, sgd
+from .analysis import Analysis, analyse
+from .balance import DetailedBalance, detailed_balance
+from .compare import Comparison, compare
 from .errors import DensityCutByWall, FokkerPlanckError, InvalidInput, NotConverged
 from .grid import Box, Grid
+from .helmholtz import HelmholtzSplit, helmholtz
 from .operators import FaceField
 from .process import DiffusionProcess
 from .results import Solution, load
 from .solvers.stationary import solve_stationary
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Analysis",
+    "Box",
+    "Comparison",
+    "DensityCutByWall",
+    "DetailedBalance",
+    "DiffusionProcess",
+    "FaceField",
+    "FokkerPlanckError",
+    "Grid",
+    "HelmholtzSplit",
+    "InvalidInput",
+    "NotConverged",
+    "Solution",
+    "analyse",
+    "cases",
+    "compare",
+    "detailed_balance",
+    "helmholtz",
+    "load",
+    "plot",
+    "sgd",
+    "solve_stationary",
+]
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name == "plot":
+        from . import plotting
+
+        return plotting
+    raise AttributeError(f"module 'fokkerplanck' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

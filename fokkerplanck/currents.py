@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import numpy as np
 
-from .grid import Array, Grid
+from .grid import Array
 from .operators import FaceField
-from .process import DiffusionProcess
 
 SINGULAR = 1e-12  # eigenvalue ratio below which D⁻¹ is round-off of D
 
 
-def thermodynamic_force(process: DiffusionProcess, grid: Grid) -> Array | None:
-    r"""ω = D⁻¹u at cell centres, where :math:`J = u p - D\nabla p`; for Itô :math:`\omega = D^{-1}(b - \nabla\cdot D)`.
+def thermodynamic_force(velocity: Array, diffusion: Array) -> Array | None:
+    r"""ω = D⁻¹u of each cell, where :math:`J = u p - D\nabla p`; for Itô :math:`\omega = D^{-1}(b - \nabla\cdot D)`.
 
     Detailed balance holds exactly when ω is a gradient. Returns None where D is singular in some cell, for then ω is not
     defined there.
 
+    Parameters
+    ----------
+    velocity : ndarray, shape (d, ...)
+    diffusion : ndarray, shape (d, d, ...)
+
     Returns
     -------
-    ndarray, shape (d, *grid.shape), or None
+    ndarray, shape (d, ...), or None
     """
-    points = grid.cell_points()
-    tensor = np.moveaxis(process.diffusion(points), (0, 1), (-2, -1))
+    tensor = np.moveaxis(diffusion, (0, 1), (-2, -1))
     eigenvalues = np.linalg.eigvalsh(tensor)
     if (eigenvalues[..., 0] <= SINGULAR * eigenvalues[..., -1]).any():
         return None
-    velocity = np.moveaxis(process.current_velocity(points, grid.box.widths), 0, -1)
-    return np.moveaxis(np.linalg.solve(tensor, velocity[..., None])[..., 0], -1, 0)
+    return np.moveaxis(np.linalg.solve(tensor, np.moveaxis(velocity, 0, -1)[..., None])[..., 0], -1, 0)
 
 
 def entropy_production_density(flux: FaceField, force: Array) -> Array:
@@ -51,8 +53,8 @@ def circulation(flux: FaceField) -> Array:
     The mean area that the process sweeps per unit time in the plane (i, j); in two dimensions :math:`\int x\wedge J = 2A_{01}`.
     Not meaningful along a periodic axis, where x jumps.
     """
-    x, current = flux.grid.cell_points(), flux.centered()
-    moment = np.einsum("i...,j...->ij", x, current) * flux.grid.cell_volume
+    d = flux.grid.dim
+    moment = flux.grid.cell_points().reshape(d, -1) @ flux.centered().reshape(d, -1).T * flux.grid.cell_volume
     return 0.5 * (moment - moment.T)
 
 

@@ -75,15 +75,17 @@ class Solution:
     @property
     def mean(self) -> Array:
         """∫ x p dx, shape (d,)."""
-        weight = np.exp(-self.phi) * self.grid.cell_volume
-        return np.einsum("i...,...->i", self.grid.cell_points(), weight)
+        return self.grid.cell_points().reshape(self.grid.dim, -1) @ self._probability
 
     @property
     def covariance(self) -> Array:
         """∫ (x − mean)(x − mean)ᵀ p dx, shape (d, d)."""
-        weight = np.exp(-self.phi) * self.grid.cell_volume
-        offset = self.grid.cell_points() - self.mean.reshape(-1, *(1,) * self.grid.dim)
-        return np.einsum("i...,j...,...->ij", offset, offset, weight)
+        offset = self.grid.cell_points().reshape(self.grid.dim, -1) - self.mean[:, None]
+        return (offset * self._probability) @ offset.T
+
+    @property
+    def _probability(self) -> Array:
+        return np.exp(-self.phi).ravel() * self.grid.cell_volume
 
     @property
     def circulation(self) -> Array:

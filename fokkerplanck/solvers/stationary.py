@@ -12,7 +12,7 @@ from scipy.interpolate import RegularGridInterpolator
 from .. import currents
 from ..errors import DensityCutByWall, InvalidInput, NotConverged
 from ..grid import Array, Box, Grid
-from ..operators import FaceCoefficients, FaceField, face_coefficients, to_centers
+from ..operators import FaceCoefficients, face_coefficients, to_centers
 from ..process import DiffusionProcess
 from ..progress import progress_bar
 from ..results import Solution
@@ -25,7 +25,8 @@ LARGEST_GRID = {1: 2**20, 2: 2**20, 3: 2**18}  # cells; what a direct solve does
 STEEPEST = (1.0, 0.5, 0.25)  # tried in turn: fewer faces carry the nonlinear flux, until Newton's method settles
 SAFETY = 1.25  # Roache's factor for an error estimate from three grids
 SECOND_ORDER = 4.0  # ratio of successive changes of a second-order scheme; faster is never assumed
-ASYMPTOTIC = 2.0  # below this ratio the changes do not shrink like an order at all, and nothing is claimed
+ASYMPTOTIC = 2.0  # below this ratio the changes do not shrink like an order at all
+UNORDERED = 3.0  # Roache's factor where no order is observed, applied to the larger of the last two changes
 STRIP = 1 / 32  # of the box along each wall, where probability counts as sitting at the wall
 BALANCE = 1e-8  # largest |∇·J| allowed, in units of the largest face current per cell width
 ROUND_OFF = 1e-12  # of the mass, or of the one-way fluxes that cancel in a current: what double precision leaves of zero
@@ -122,7 +123,8 @@ class _Grade:
 
     level: Level
     entropy_production: float | None
-    drift_scale: float
+    drift_scale: float  # ∫|u|p: the current there would be if nothing balanced the drift
+    drift_entropy: float | None  # ∫ p uᵀD⁻¹u: the entropy production if nothing balanced the drift
     current_total: float
     one_way: float
     density_change: float | None = None
@@ -156,12 +158,14 @@ class _Hierarchy:
             self.grades.clear()  # estimates compare neighbouring grids only
             return
         self.phi = level.phi
-        force = currents.thermodynamic_force(self.process, grid)
+        velocity = self.process.current_velocity(grid.cell_points(), grid.box.widths)
+        force = currents.thermodynamic_force(velocity, self.process.diffusion(grid.cell_points()))
         production = None if force is None else currents.entropy_production(level.flux, force)
         grade = _Grade(
             level=level,
             entropy_production=production,
-            drift_scale=_drift_scale(coefficients, level.phi),
+            drift_scale=_mean(np.sqrt(np.sum(velocity**2, axis=0)), level),
+            drift_entropy=None if force is None else _mean(np.einsum("i...,i...->...", force, velocity), level),
             current_total=currents.total_current(level.flux),
             one_way=_one_way(coefficients, level.phi),
         )
@@ -215,6 +219,7 @@ class _Hierarchy:
             "interpretation": self.process.interpretation,
             "levels": self.records,
             "drift_scale": last.drift_scale,
+            "drift_entropy": last.drift_entropy,
             "wall_mass": wall_mass(last.level, self.process.names),
             **settings,
         }
@@ -234,9 +239,9 @@ def extrapolated_error(changes: list[float | None], floor: float) -> float:
     """Error of the finest of nested grids from the changes between them (the first entry is None: nothing to compare with).
 
     With changes c₁, c₂ between successive grids the error of the finest is c₂/(ρ − 1), ρ = c₁/c₂ the observed ratio, held
-    between 2 (order one) and 4 (order two), times a safety factor of 1.25. Infinite where there are fewer than three grids or
-    the changes do not shrink by at least 2, because then there is no order to extrapolate with; changes below ``floor`` are
-    round-off and the error is that floor.
+    between 2 (order one) and 4 (order two), times a safety factor of 1.25. Where the changes do not shrink by at least 2
+    there is no order to extrapolate with, and the error is three times the larger change. Infinite with fewer than three
+    grids. A change below ``floor`` is round-off, and the error is that floor.
     """
     known = [c for c in changes if c is not None]
     if len(known) < 2:
@@ -246,7 +251,7 @@ def extrapolated_error(changes: list[float | None], floor: float) -> float:
         return floor
     ratio = before / last
     if ratio < ASYMPTOTIC:
-        return float("inf")
+        return UNORDERED * max(before, last)
     return SAFETY * last / (min(ratio, SECOND_ORDER) - 1.0)
 
 
@@ -320,10 +325,9 @@ def _solve(coefficients: FaceCoefficients, start: Array, record: dict[str, Any])
     return None
 
 
-def _drift_scale(coefficients: FaceCoefficients, phi: Array) -> float:
-    """∫|u|p with u from the faces: the probability current there would be if nothing balanced the drift."""
-    u = FaceField(coefficients.grid, coefficients.velocity).centered()
-    return float(np.sum(np.sqrt(np.sum(u**2, axis=0)) * np.exp(-phi))) * coefficients.grid.cell_volume
+def _mean(values: Array, level: Level) -> float:
+    """∫ p × values."""
+    return float(np.sum(np.exp(-level.phi) * values)) * level.grid.cell_volume
 
 
 def _one_way(coefficients: FaceCoefficients, phi: Array) -> float:

@@ -1,0 +1,5 @@
+"""``python -m fokkerplanck``."""
+
+from .cli import main
+
+main()

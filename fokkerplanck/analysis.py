@@ -1,0 +1,310 @@
+"""The main job: from a case to a verdict, a table, and files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from . import currents
+from .balance import DetailedBalance, detailed_balance
+from .cases import Case
+from .compare import Comparison, compare
+from .errors import DensityCutByWall, InvalidInput, NotConverged
+from .grid import Box
+from .helmholtz import HelmholtzSplit, helmholtz
+from .io import to_json, write_dataset, write_whole
+from .results import Solution
+from .sgd import Run
+from .solvers.hermite import Moments
+from .solvers.stationary import solve_stationary
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+GROWTH, GROWTHS = 1.5, 3  # a box that cuts heavy tails is widened by half, up to three times
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What is known about a case so far.
+
+    Attributes
+    ----------
+    case : Case
+    solution : Solution
+    split : HelmholtzSplit
+    balance : DetailedBalance or None
+        None where the diffusion tensor is singular and entropy production is not defined.
+    run : Run or None
+        Simulated chains, for SGD cases after :meth:`simulated`.
+    finite : Moments or None
+        Exact stationary moments of the discrete chain, where they could be computed.
+    comparison : Comparison or None
+    remarks : tuple of str
+        What a reader has to know: a box that was widened, a prediction that is not available.
+    """
+
+    case: Case
+    solution: Solution
+    split: HelmholtzSplit
+    balance: DetailedBalance | None
+    run: Run | None = None
+    finite: Moments | None = None
+    comparison: Comparison | None = None
+    remarks: tuple[str, ...] = ()
+
+    def simulated(
+        self, *, chains: int = 1000, steps: int = 20_000, rng: int | None = None, progress: bool | None = None
+    ) -> Analysis:
+        """This analysis with simulated SGD beside the solution.
+
+        Raises
+        ------
+        InvalidInput
+            If the case is no SGD, or the settings do not fit (see :func:`fokkerplanck.sgd.simulate`).
+        NotConverged
+            If chains diverge.
+        """
+        sgd = self.case.sgd
+        if sgd is None:
+            raise InvalidInput(f"expected a case of SGD on data to simulate, got {self.case.name!r}, which has no chain")
+        run = sgd.simulate(grid=self.solution.grid, chains=chains, steps=steps, rng=rng, progress=progress)
+        finite, remarks = None, self.remarks
+        try:
+            finite = sgd.chain_moments()
+        except (InvalidInput, NotConverged) as error:
+            remarks += (f"No exact moments of the discrete chain: {error}",)
+        comparison = compare(self.solution, run, finite=finite)
+        return replace(self, run=run, finite=finite, comparison=comparison, remarks=remarks)
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Label and value of every line of the table."""
+        sol, split = self.solution, self.split
+        rows = [
+            ("problem", self.case.title),
+            ("settings", ", ".join(f"{key} = {value}" for key, value in self.case.settings.items())),
+            ("grid", " × ".join(map(str, sol.grid.shape)) + " cells"),
+            ("density", f"L1 error {sol.error:.1e} (estimated)"),
+            ("mean", _vector(sol.mean)),
+            ("standard deviation", _vector(np.sqrt(np.diag(sol.covariance)))),
+            ("current", f"∫|J| = {currents.total_current(sol.flux):.4g}, relative error {_percent(sol.current_error)}"),
+            ("Helmholtz shares", ", ".join(f"{name} {_percent(share)}" for name, share in split.shares.items())),
+        ]
+        if split.psi is not None:
+            peak = split.psi.flat[np.argmax(np.abs(split.psi))]
+            rows.append(("stream function", f"largest value {peak:.4g} per unit time"))
+        if self.balance is not None:
+            rows.append(("entropy production", f"{self.balance.entropy_production:.4g} ± {self.balance.entropy_production_error:.1g}"))
+            rows.append(("detailed balance", f"{self.balance.verdict}: {self.balance.reasoning}"))
+        if self.comparison is not None and self.run is not None:
+            rows += self._simulation_rows(self.comparison, self.run)
+        rows += [("remark", remark) for remark in self.remarks]
+        return rows
+
+    def _simulation_rows(self, comparison: Comparison, run: Run) -> list[tuple[str, str]]:
+        rows = [
+            ("simulated SGD", f"{len(run.start)} chains × {run.steps} steps, seed {run.seed}"),
+            ("total variation", f"{comparison.total_variation} at 95 %, noise alone {comparison.noise_floor:.4f}"),
+            ("current amplitude", f"{comparison.current_amplitude} of the solved current"),
+        ]
+        area = comparison.circulation
+        for k, (i, j) in enumerate(area.pairs):
+            plane = f" ({run.names[i]}, {run.names[j]})" if len(area.pairs) > 1 else ""
+            rows.append((f"circulation{plane}", f"measured {area.measured[k]:.5g} ± {area.error[k]:.1g}"))
+            rows.append(("", f"diffusion limit {area.predicted[k]:.5g} (z = {area.z_predicted[k]:+.1f})"))
+            if area.finite is not None and area.z_finite is not None:
+                rows.append(("", f"at this learning rate {area.finite[k]:.5g} (z = {area.z_finite[k]:+.1f})"))
+        if comparison.p_value is not None:
+            p = comparison.p_value
+            shown = f"p = {p:.2g}" if p > 1e-300 else "p < 1e-300"
+            rows.append(("area test", f"{shown} that the chains sweep no area (detailed balance)"))
+        rows.append(("agreement", comparison.sentence))
+        return rows
+
+    def summary(self) -> dict[str, Any]:
+        """Every number of the table as plain values, for ``summary.json``."""
+        sol = self.solution
+        out: dict[str, Any] = {
+            "case": self.case.name,
+            "title": self.case.title,
+            "settings": dict(self.case.settings),
+            "variables": sol.names,
+            "grid": {"shape": sol.grid.shape, "lower": sol.grid.box.lower, "upper": sol.grid.box.upper},
+            "density": {"mean": sol.mean, "covariance": sol.covariance, "estimated_L1_error": sol.error},
+            "current": {
+                "total": currents.total_current(sol.flux),
+                "estimated_relative_L1_error": sol.current_error,
+                "circulation": sol.circulation,
+                "helmholtz_shares": self.split.shares,
+            },
+            "remarks": self.remarks,
+            "diagnostics": sol.diagnostics,
+        }
+        if self.balance is not None:
+            out["detailed_balance"] = vars(self.balance)
+        if self.run is not None and self.comparison is not None:
+            out["simulation"] = _simulation_summary(self.run, self.comparison, self.finite)
+        return out
+
+    def to_dataset(self) -> xr.Dataset:
+        """Solution, Helmholtz parts and simulation in one labelled dataset; :func:`fokkerplanck.load` reads it too."""
+        sol, split = self.solution, self.split
+        dataset = sol.to_dataset()
+        for name in ("gradient", "curl", "harmonic"):
+            dataset[f"current_{name}"] = getattr(split, name)
+        dataset["potential"] = split.potential
+        if split.stream_function is not None:
+            dataset["stream_function"] = split.stream_function
+        if self.run is not None and self.comparison is not None:
+            fields = {
+                "simulated_density": (self.run.density, sol.density),
+                "simulated_density_error": (self.run.density_error, sol.density),
+                "simulated_current": (self.run.current, sol.current),
+                "simulated_current_error": (self.run.current_error, sol.current),
+            }
+            for name, (values, like) in fields.items():
+                label = name.replace("_", " ").replace("error", "standard error")
+                dataset[name] = (like.dims, values.values, {"long_name": label, "units": like.attrs["units"]})
+            difference = self.comparison.density_difference
+            dataset["density_difference"] = difference.rename({n: f"{n}_bin" for n in sol.names})
+        summary = {key: value for key, value in self.summary().items() if key != "diagnostics"}
+        return dataset.assign_attrs(title=self.case.title, description=self.case.description, summary=to_json(summary))
+
+    def figure(self) -> Figure:
+        """The overview picture."""
+        from . import plotting
+
+        return plotting.overview(
+            self.solution, self.split, self.balance, run=self.run, comparison=self.comparison, title=self.case.title
+        )
+
+    def save(self, directory: str | Path) -> list[Path]:
+        """Write ``result.nc``, ``summary.json`` and ``figure.png``, each whole or not at all.
+
+        Returns
+        -------
+        list of Path
+            The files, in the order written.
+        """
+        folder = make_directory(directory)
+        result, summary, figure = folder / "result.nc", folder / "summary.json", folder / "figure.png"
+        write_dataset(self.to_dataset(), result)
+        write_whole(summary, lambda path: path.write_text(to_json(self.summary(), indent=2) + "\n", encoding="utf-8"))
+        write_whole(figure, lambda path: self.figure().savefig(path, dpi=120))
+        return [result, summary, figure]
+
+
+def make_directory(directory: str | Path) -> Path:
+    """The directory, made where it is missing.
+
+    Raises
+    ------
+    InvalidInput
+        If it cannot be made.
+    """
+    folder = Path(directory)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(f"expected a directory to write into, got {str(directory)!r}: {error.strerror}") from error
+    return folder
+
+
+def analyse(case: Case, *, rtol: float = 1e-3, progress: bool | None = None) -> Analysis:
+    """Solve a case, split its current, and decide detailed balance.
+
+    Parameters
+    ----------
+    case : Case
+    rtol : float
+        See :func:`fokkerplanck.solve_stationary`.
+    progress : bool, optional
+
+    Returns
+    -------
+    Analysis
+        Call its :meth:`~Analysis.simulated` for the comparison with simulated SGD, and :meth:`~Analysis.save` for the files.
+
+    Raises
+    ------
+    NotConverged, DensityCutByWall
+        See :func:`fokkerplanck.solve_stationary`. The box of an SGD case is widened up to three times first.
+
+    Examples
+    --------
+    >>> from fokkerplanck import cases
+    >>> analyse(cases.get("four-vortices"), rtol=0.05).balance.verdict
+    'broken'
+    """
+    box, remarks = case.box, []
+    for attempt in range(GROWTHS + 1):
+        try:
+            solution = solve_stationary(case.process, box, rtol=rtol, progress=progress)
+            break
+        except DensityCutByWall:
+            if case.sgd is None or attempt == GROWTHS:
+                raise
+            box = _widened(box)
+            remarks = [f"The box was widened to {box.lower} … {box.upper}, because the first one cut the density."]
+    if case.sgd is not None and case.sgd.sampling == "epoch":
+        remarks.append(
+            "Solved for independent batches: under epoch shuffling the batches of an epoch cancel, and no diffusion limit "
+            "with this noise describes the chain. The comparison shows how far it is off."
+        )
+    singular = solution.force is None
+    if singular:
+        remarks.append("No entropy production: the diffusion tensor is singular in some cell.")
+    balance = None if singular else detailed_balance(solution)
+    return Analysis(case, solution, helmholtz(solution), balance, remarks=tuple(remarks))
+
+
+def _widened(box: Box) -> Box:
+    middle, half = 0.5 * np.add(box.lower, box.upper), 0.5 * GROWTH * box.widths
+    return Box(middle - half, middle + half, boundary=box.boundary)
+
+
+def _simulation_summary(run: Run, comparison: Comparison, finite: Moments | None) -> dict[str, Any]:
+    area = comparison.circulation
+    return {
+        "chains": len(run.start),
+        "steps": run.steps,
+        "burn_in": run.burn_in,
+        "seed": run.seed,
+        "outside": run.outside,
+        "mean": run.mean,
+        "mean_error": run.mean_error,
+        "covariance": run.covariance,
+        "covariance_error": run.covariance_error,
+        "total_variation": vars(comparison.total_variation),
+        "total_variation_noise": comparison.noise_floor,
+        "current_amplitude": vars(comparison.current_amplitude),
+        "circulation": {
+            "pairs": area.pairs,
+            "measured": area.measured,
+            "error": area.error,
+            "diffusion_limit": area.predicted,
+            "discrete_chain": area.finite,
+        },
+        "p_value": comparison.p_value,
+        "discrete_chain": None if finite is None else _moments(finite),
+        "sentence": comparison.sentence,
+    }
+
+
+def _moments(moments: Moments) -> Mapping[str, Any]:
+    return {"mean": moments.mean, "covariance": moments.covariance, "circulation": moments.circulation}
+
+
+def _vector(values: Any) -> str:
+    return "(" + ", ".join(f"{v:.5g}" for v in values) + ")"
+
+
+def _percent(share: float) -> str:
+    if not np.isfinite(share) or share >= 1.0:
+        return "100 % or more (no current resolved)" if share > 1.0 or not np.isfinite(share) else "100 %"
+    return f"{100.0 * share:.2g} %"

@@ -1,0 +1,153 @@
+"""The command line: ``fokkerplanck run``, ``fokkerplanck list``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from . import cases
+from .analysis import Analysis, analyse, make_directory
+from .cases import Case, from_sgd
+from .errors import DensityCutByWall, FokkerPlanckError, InvalidInput, NotConverged
+from .io import to_json, write_dataset
+from .sgd import SGD, linear_regression, logistic_regression, read_csv
+
+FAILED, BAD_USAGE = 1, 2
+OWN_DATA = {"learning_rate": 0.1, "batch_size": 8, "sampling": "with_replacement"}
+MODELS = {"logistic": (logistic_regression, 0.1), "linear": (linear_regression, 0.0)}  # with the default of l2
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Stationary states of Fokker–Planck equations: density, current, detailed balance, and simulated SGD beside them.",
+)
+
+
+@app.command()
+def run(
+    name: Annotated[str | None, typer.Argument(help="A case of the gallery; see 'fokkerplanck list'.")] = None,
+    data: Annotated[Path | None, typer.Option(help="A CSV file of your own, with a header line.")] = None,
+    target: Annotated[str | None, typer.Option(help="Its column to predict.")] = None,
+    features: Annotated[str | None, typer.Option(help="Its columns to predict from, separated by commas.")] = None,
+    model: Annotated[str | None, typer.Option(help="logistic or linear regression; logistic by default.")] = None,
+    l2: Annotated[float | None, typer.Option(help="Weight of the L2 penalty (λ/2)|θ|².")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="η")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="B")] = None,
+    sampling: Annotated[str | None, typer.Option(help="with_replacement, without_replacement or epoch")] = None,
+    rtol: Annotated[float, typer.Option(help="Accuracy of density and current.")] = 1e-3,
+    chains: Annotated[int, typer.Option(help="Simulated chains; 0 for no simulation.")] = 1000,
+    steps: Annotated[int, typer.Option(help="Recorded steps of each.")] = 20_000,
+    seed: Annotated[int, typer.Option(help="Of the simulation.")] = 7,
+    output: Annotated[Path | None, typer.Option(help="Directory for result.nc, summary.json and figure.png.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead of a table.")] = False,
+) -> None:
+    """From a data set, or a case of the gallery, to a verdict on its stationary state."""
+    settings = {"l2": l2, "learning_rate": learning_rate, "batch_size": batch_size, "sampling": sampling}
+    given = {key: value for key, value in settings.items() if value is not None}
+    if data is not None:
+        if name is not None:
+            raise InvalidInput(f"expected the name of a case or --data, got both: {name!r} and {str(data)!r}")
+        case = _own_case(data, target, features, model or "logistic", given)
+    else:
+        stray = [f"--{key}" for key, v in (("target", target), ("features", features), ("model", model)) if v is not None]
+        if stray:
+            raise InvalidInput(f"expected --data with {', '.join(stray)}, got no --data")
+        if name is None:
+            raise InvalidInput(f"expected the name of a case ({', '.join(cases.names())}) or --data FILE, got neither")
+        case = cases.get(name, **given)
+    folder = None if output is None else make_directory(output)
+    analysis = _analyse(case, rtol=rtol, chains=chains, steps=steps, seed=seed, folder=folder)
+    files = [] if folder is None else analysis.save(folder)
+    if json:
+        print(to_json(analysis.summary(), indent=2))
+    else:
+        _print(analysis, files)
+
+
+@app.command(name="list")
+def list_cases() -> None:
+    """The cases of the gallery and their parameters."""
+    table = Table("name", "d", "exact", "parameters", "title")
+    for name in cases.names():
+        case = cases.get(name)
+        parameters = ", ".join(f"{key}={value}" for key, value in cases.parameters(name).items())
+        table.add_row(name, str(case.process.dim), "yes" if case.exact else "no", parameters, case.title)
+    Console().print(table)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point: errors of ours become one line on stderr and an exit code, 1 for failure and 2 for bad usage."""
+    try:
+        app(arguments, standalone_mode=True)
+    except InvalidInput as error:
+        _complain(error)
+        raise SystemExit(BAD_USAGE) from None
+    except FokkerPlanckError as error:
+        _complain(error)
+        raise SystemExit(FAILED) from None
+
+
+def _own_case(path: Path, target: str | None, features: str | None, model: str, given: dict[str, Any]) -> Case:
+    if model not in MODELS:
+        raise InvalidInput(f"--model: expected one of {', '.join(MODELS)}, got {model!r}")
+    if target is None or features is None:
+        missing = [option for option, value in (("--target", target), ("--features", features)) if value is None]
+        raise InvalidInput(f"--data: expected also {' and '.join(missing)} (names of columns), got none")
+    columns = tuple(column.strip() for column in features.split(","))
+    table = read_csv(path, target=target, features=columns).standardised(target=model == "linear")
+    build, l2 = MODELS[model]
+    settings = OWN_DATA | given
+    loss = build(table.X, table.y, l2=settings.pop("l2", l2), names=table.feature_names)
+    return from_sgd(
+        SGD(loss, **settings),
+        name=path.stem,
+        title=f"{model.capitalize()} regression of {target} in {path.name}",
+        description=f"{len(table.X)} rows; features standardised" + (", target too." if model == "linear" else "."),
+    )
+
+
+def _analyse(case: Case, *, rtol: float, chains: int, steps: int, seed: int, folder: Path | None) -> Analysis:
+    """Solve and simulate; whatever stops the work, what there is by then is saved and named."""
+    saved: Any = None
+    try:
+        analysis = analyse(case, rtol=rtol)
+        saved = analysis
+        return analysis if case.sgd is None or chains == 0 else analysis.simulated(chains=chains, steps=steps, rng=seed)
+    except (NotConverged, DensityCutByWall) as error:
+        _keep(getattr(error, "best", None) or saved, folder)
+        raise
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        _keep(saved, folder)
+        raise SystemExit(FAILED) from None
+
+
+def _keep(result: Any, folder: Path | None) -> None:
+    """Save an incomplete result beside where the complete one would have gone."""
+    if result is None or not hasattr(result, "to_dataset") or folder is None:
+        print("nothing was saved", file=sys.stderr)
+        return
+    path = folder / "partial.nc"
+    write_dataset(result.to_dataset(), path)
+    print(f"saved what there is in {path}", file=sys.stderr)
+
+
+def _print(analysis: Analysis, files: list[Path]) -> None:
+    table = Table(show_header=False, title=analysis.case.title, min_width=60)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, value in analysis.rows()[1:]:
+        table.add_row(label, value)
+    for path in files:
+        table.add_row("written", str(path))
+    Console().print(table)
+
+
+def _complain(error: Exception) -> None:
+    print(f"{type(error).__name__}: {error}", file=sys.stderr)

@@ -1,0 +1,226 @@
+"""SGD on a loss: its settings, and the diffusion process it is close to."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import KW_ONLY, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solve_continuous_lyapunov
+
+from ..errors import InvalidInput
+from ..grid import Box, Grid
+from ..process import DiffusionProcess
+from ..solvers.hermite import Moments, chain_moments
+from .models import LossModel
+from .simulation import Randomness, Run, simulate
+
+Array = NDArray[np.float64]
+
+SAMPLINGS = ("with_replacement", "without_replacement", "epoch")
+
+
+@dataclass(frozen=True, eq=False)
+class SGD:
+    r"""Stochastic gradient descent :math:`\theta \leftarrow \theta - \eta\,\nabla L_B(\theta)` with minibatches of B.
+
+    Close to the diffusion, in the time t = kη of step k,
+
+    .. math::
+
+        d\theta = -\nabla L\,dt + \sqrt{2D}\,dW,\qquad
+        D = \frac{\eta}{2B}\,\Sigma \cdot \begin{cases} 1 & \text{with replacement}\\
+        (n-B)/(n-1) & \text{without replacement}\end{cases} \quad\text{(Itô)}
+
+    where Σ(θ) is the covariance of the gradient of one sample.
+
+    Parameters
+    ----------
+    model : LossModel
+    learning_rate : float
+        η > 0, below 2/λ_max of the Hessian at the minimum; in units of time.
+    batch_size : int
+        B, from 1 to n.
+    sampling : {"with_replacement", "without_replacement", "epoch"}
+        How the B samples of a minibatch are drawn: independently; all different; or as the next B of a random order of
+        the data, shuffled again when fewer than B are left (these are skipped).
+
+    Raises
+    ------
+    InvalidInput
+        For a learning rate beyond linear stability, a batch that is no whole number from 1 to n, an unknown sampling,
+        or a loss without a minimum.
+
+    References
+    ----------
+    Q. Li, C. Tai, W. E, *J. Mach. Learn. Res.* 20 (2019) 40, arXiv:1811.01558 (the diffusion).
+    L. Ziyin, K. Liu, T. Mori, M. Ueda, *ICLR* 2022, arXiv:2102.05375 (the noise with and without replacement).
+
+    Examples
+    --------
+    >>> from fokkerplanck.sgd import linear_regression
+    >>> model = linear_regression([[1.0], [2.0], [3.0]], [1.0, 2.0, 4.0])
+    >>> sgd = SGD(model, learning_rate=0.1, batch_size=1)
+    >>> sgd.process().dim
+    1
+    """
+
+    model: LossModel
+    _: KW_ONLY
+    learning_rate: float
+    batch_size: int
+    sampling: str = "with_replacement"
+
+    def __post_init__(self) -> None:
+        if self.sampling not in SAMPLINGS:
+            raise InvalidInput(f"sampling: expected one of {SAMPLINGS}, got {self.sampling!r}")
+        n = self.model.n
+        whole = isinstance(self.batch_size, (int, np.integer)) and not isinstance(self.batch_size, bool)
+        if not whole or self.batch_size < 1:
+            raise InvalidInput(f"batch_size: expected a whole number from 1 to n = {n}, got {self.batch_size!r}")
+        if self.batch_size > n:
+            raise InvalidInput(
+                f"batch_size: expected at most n = {n}, got {self.batch_size}: a batch larger than the data"
+            )
+        real = isinstance(self.learning_rate, (int, float, np.integer, np.floating))
+        if not real or not math.isfinite(self.learning_rate) or self.learning_rate <= 0.0:
+            raise InvalidInput(f"learning_rate: expected a positive number, got {self.learning_rate!r}")
+        limit = 2.0 / float(self._curvatures[-1])
+        if self.learning_rate >= limit:
+            raise InvalidInput(
+                f"learning_rate: expected less than 2/λ_max(H) = {limit:.6g}, got {self.learning_rate:g}, beyond "
+                "linear stability: steps overshoot the minimum by more than they started from. Lower it"
+            )
+        object.__setattr__(self, "batch_size", int(self.batch_size))
+        object.__setattr__(self, "learning_rate", float(self.learning_rate))
+
+    @property
+    def relaxation_time(self) -> float:
+        """1/h_min, the slowest decay time towards the minimum, in units of t = kη."""
+        return 1.0 / float(self._curvatures[0])
+
+    def process(self) -> DiffusionProcess:
+        """The diffusion with the same drift −∇L and the same covariance per step.
+
+        It is close where steps are small, η λ_max(H) ≪ 1, and batches average out the skewness of the gradient noise.
+
+        Raises
+        ------
+        InvalidInput
+            For ``sampling="epoch"``, and where the minibatch is all of the data, so that there is no noise.
+        """
+        model, scale = self.model, self._noise_scale()
+        return DiffusionProcess(
+            lambda x: -model.gradient(x),
+            lambda x: scale * model.noise_covariance(x),
+            dim=model.dim,
+            divergence=lambda x: scale * model.noise_divergence(x),
+            names=model.names,
+        )
+
+    def covariance(self) -> Array:
+        r"""Covariance S of the diffusion linearised at θ*: :math:`HS + SH = 2D(\theta^*)`, shape (d, d).
+
+        Raises
+        ------
+        InvalidInput
+            As `process`.
+        """
+        return self._linear_covariance(self._noise_scale())
+
+    def chain_moments(self, *, degree: int | None = None) -> Moments:
+        """Stationary mean, covariance and circulation of the discrete chain itself, at this learning rate.
+
+        Exact up to the truncation of a Hermite series, which its ``error`` tells; no diffusion limit is taken.
+
+        Raises
+        ------
+        InvalidInput
+            For ``sampling="epoch"``, whose steps are not independent, and for a batch of all the data.
+        NotConverged
+            If the series does not converge, or the moments do not exist.
+        """
+        return chain_moments(
+            self.model.sample_gradients,
+            mean=self.model.minimum,
+            covariance=self.covariance(),
+            learning_rate=self.learning_rate,
+            batch_size=self.batch_size,
+            sampling=self.sampling,
+            degree=degree,
+        )
+
+    def box(self, *, widths: float = 7.0) -> Box:
+        """Reflecting box θ* ± ``widths`` standard deviations of the linearised diffusion along every axis.
+
+        For ``sampling="epoch"`` the deviations are those of independent batches, which are larger: the batches of
+        one epoch compensate each other.
+
+        Raises
+        ------
+        InvalidInput
+            For more than 3 parameters, widths that are not positive, or no noise.
+        """
+        if self.model.dim > 3:
+            raise InvalidInput(
+                f"box: expected a model of at most 3 parameters, got {self.model.dim}; densities are gridded in at "
+                "most 3 dimensions. Keep fewer features"
+            )
+        if not (math.isfinite(widths) and widths > 0.0):
+            raise InvalidInput(f"widths: expected a positive number of standard deviations, got {widths!r}")
+        independent = self.learning_rate / (2.0 * self.batch_size)
+        whole_epoch = self.sampling == "epoch" and self.batch_size < self.model.n
+        covariance = self._linear_covariance(independent if whole_epoch else self._noise_scale())
+        reach = widths * np.sqrt(np.diag(covariance))
+        if not (reach > 0.0).all():
+            raise InvalidInput(
+                f"box: expected gradient noise along every axis at the minimum, got standard deviations "
+                f"{(reach / widths).tolist()} for {self.model.names}: an exact fit stops SGD"
+            )
+        return Box(self.model.minimum - reach, self.model.minimum + reach)
+
+    def simulate(
+        self,
+        *,
+        grid: Grid,
+        chains: int = 1000,
+        steps: int = 20_000,
+        rng: Randomness = None,
+        burn_in: int | None = None,
+        groups: int = 32,
+        progress: bool | None = None,
+    ) -> Run:
+        """`fokkerplanck.sgd.simulate` of this SGD."""
+        return simulate(
+            self, grid=grid, chains=chains, steps=steps, rng=rng, burn_in=burn_in, groups=groups, progress=progress
+        )
+
+    @property
+    def _curvatures(self) -> Array:
+        """Eigenvalues of the Hessian at the minimum, ascending."""
+        return np.asarray(np.linalg.eigvalsh(self.model.hessian(self.model.minimum)))
+
+    def _linear_covariance(self, scale: float) -> Array:
+        minimum = self.model.minimum
+        S = solve_continuous_lyapunov(self.model.hessian(minimum), 2.0 * scale * self.model.noise_covariance(minimum))
+        return np.asarray(0.5 * (S + S.T), dtype=float)
+
+    def _noise_scale(self) -> float:
+        """The factor between Σ and D."""
+        n, B = self.model.n, self.batch_size
+        if self.sampling != "with_replacement" and n == B:
+            raise InvalidInput(
+                f"batch_size: expected fewer than all n = {n} samples for sampling={self.sampling!r}, got {B}. The "
+                "whole data in every step is gradient descent without noise; lower the batch size"
+            )
+        if self.sampling == "epoch":
+            ratio = self.learning_rate * n / (B * self.relaxation_time)
+            raise InvalidInput(
+                "sampling='epoch': expected minibatches that are independent from step to step. Those of one epoch add "
+                "up to the full gradient, so their noise is anticorrelated, and no diffusion with D = ηΣ/2B describes "
+                f"them unless an epoch lasts many relaxation times, η h_min n/B ≫ 1 (here {ratio:.3g}). Simulate this "
+                "sampling, or use sampling='without_replacement'"
+            )
+        scale = self.learning_rate / (2.0 * B)
+        return scale * (n - B) / (n - 1) if self.sampling == "without_replacement" else scale

@@ -1,0 +1,126 @@
+"""Physics: conventions by identity, and every misuse by its message."""
+
+import numpy as np
+import pytest
+
+import fokkerplanck as fp
+
+
+def rotating(x):
+    """A noise matrix that varies with position, shape (2, 2, ...)."""
+    a = 0.3 * x[0] - 0.2 * x[1]
+    c, s = np.cos(a), np.sin(a)
+    return np.stack([np.stack([1.0 * c, -0.5 * s]), np.stack([1.0 * s, 0.5 * c])])
+
+
+POINTS = np.random.default_rng(5).normal(size=(2, 40))
+SCALE = np.array([10.0, 10.0])
+
+
+def divergence(tensor, x, step=1e-4):
+    """∂_j T_ij by sixth-order differences, independent of the package's own."""
+    total = np.zeros_like(x)
+    for j in range(2):
+        for k, w in ((1, 3 / 4), (2, -3 / 20), (3, 1 / 60)):
+            e = np.zeros((2, 1))
+            e[j] = k * step
+            total += w * (tensor(x + e)[:, j] - tensor(x - e)[:, j]) / step
+    return total
+
+
+def tensor(x):
+    sigma = rotating(x)
+    return 0.5 * np.einsum("ik...,jk...->ij...", sigma, sigma)
+
+
+def test_velocity_of_each_interpretation():
+    drift = -POINTS
+    ito = fp.DiffusionProcess(lambda x: -x, tensor, dim=2)
+    isothermal = fp.DiffusionProcess(lambda x: -x, tensor, dim=2, interpretation="isothermal")
+    # Differences with step 1e-2 of coefficients that vary on a length of 3 leave about 1e-9.
+    np.testing.assert_allclose(ito.current_velocity(POINTS, SCALE), drift - divergence(tensor, POINTS), atol=1e-8)
+    np.testing.assert_array_equal(isothermal.current_velocity(POINTS, SCALE), drift)
+
+
+def test_stratonovich_is_ito_with_the_corrected_drift():
+    def corrected(x):
+        sigma, step = rotating(x), 1e-4
+        slope = np.stack(
+            [(rotating(x + step * e) - rotating(x - step * e)) / (2 * step) for e in np.eye(2)[:, :, None]], axis=-2
+        )  # ∂_j σ_ik at [i, k, j]
+        return -x + 0.5 * np.einsum("jk...,ikj...->i...", sigma, slope)
+
+    stratonovich = fp.DiffusionProcess(lambda x: -x, noise=rotating, dim=2, interpretation="stratonovich")
+    ito = fp.DiffusionProcess(corrected, noise=rotating, dim=2)
+    # The hand-written correction is a second-order difference with step 1e-4: good to 1e-8.
+    np.testing.assert_allclose(
+        stratonovich.current_velocity(POINTS, SCALE), ito.current_velocity(POINTS, SCALE), atol=1e-7
+    )
+
+
+def test_stratonovich_in_one_dimension_needs_only_the_tensor():
+    x = np.linspace(-1.0, 1.0, 9)[None]
+    given = fp.DiffusionProcess(lambda x: -x, lambda x: (1.0 + x**2)[None], dim=1, interpretation="stratonovich")
+    np.testing.assert_allclose(given.current_velocity(x, np.array([2.0])), -x - x, atol=1e-10)  # b − ½D', D' = 2x
+    sigma = fp.DiffusionProcess(
+        lambda x: -x, noise=lambda x: np.sqrt(2.0 + 2.0 * x**2)[None], dim=1, interpretation="stratonovich"
+    )
+    np.testing.assert_allclose(sigma.current_velocity(x, np.array([2.0])), -2.0 * x, atol=1e-9)
+
+
+def test_analytic_divergence_is_used():
+    exact = fp.DiffusionProcess(lambda x: -x, tensor, dim=2, divergence=lambda x: np.full_like(x, 7.0))
+    np.testing.assert_array_equal(exact.current_velocity(POINTS, SCALE), -POINTS - 7.0)
+
+
+def test_constants_are_accepted():
+    process = fp.DiffusionProcess([0.0, 1.0], 0.5, dim=2)
+    assert process.drift(POINTS).shape == (2, 40)
+    np.testing.assert_array_equal(process.diffusion(POINTS)[..., 3], 0.5 * np.eye(2))
+    np.testing.assert_array_equal(process.current_velocity(POINTS, SCALE)[1], 1.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"dim": 2}, "either diffusion .* or noise .* got neither"),
+        ({"dim": 2, "diffusion": 1.0, "noise": np.eye(2)}, "got both"),
+        ({"dim": 0, "diffusion": 1.0}, "dim: expected a positive whole number"),
+        ({"dim": 2, "diffusion": 1.0, "interpretation": "Ito"}, "interpretation: expected one of"),
+        ({"dim": 2, "diffusion": 1.0, "interpretation": "stratonovich"}, "D alone does not define the process"),
+        ({"dim": 2, "diffusion": np.eye(3)}, r"constant of shape \(2, 2\), got shape \(3, 3\)"),
+        ({"dim": 2, "diffusion": "much"}, "expected a function of x or real numbers"),
+        ({"dim": 2, "noise": np.eye(2), "divergence": lambda x: x}, "divergence: expected only with diffusion"),
+        ({"dim": 2, "diffusion": 1.0, "names": ("a", "a")}, "expected 2 different non-empty names"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(fp.InvalidInput, match=message):
+        fp.DiffusionProcess(lambda x: -x, **arguments)
+
+
+def solve(drift=lambda x: -x, diffusion=0.5):
+    return fp.solve_stationary(fp.DiffusionProcess(drift, diffusion, dim=2), fp.Box([-5, -5], [5, 5]), shape=(16, 16))
+
+
+@pytest.mark.parametrize(
+    ("drift", "diffusion", "message"),
+    [
+        (lambda x: -x[0], 0.5, r"drift\(x\): expected shape \(2, .* got"),
+        (lambda x: -x * 1j, 0.5, r"drift\(x\): expected real numbers, got dtype complex"),
+        (lambda x: np.where(x > 4.0, np.nan, -x), 0.5, r"drift\(x\): expected finite values, got nan at x = \("),
+        (lambda x: -x, lambda x: np.ones_like(x), r"diffusion\(x\): expected shape \(2, 2, "),
+        (lambda x: -x, [[1.0, 0.2], [0.3, 1.0]], "expected a symmetric tensor, got"),
+        (lambda x: -x, [[1.0, 2.0], [2.0, 1.0]], "expected no negative eigenvalue, got -1 at x = "),
+        (lambda x: -x, lambda x: np.full((2, 2, *x.shape[1:]), np.inf), r"diffusion\(x\): expected finite values, got inf"),
+    ],
+)
+def test_functions_that_misbehave(drift, diffusion, message):
+    with pytest.raises(fp.InvalidInput, match=message):
+        solve(drift, diffusion)
+
+
+def test_round_off_asymmetry_is_no_error():
+    tensor = np.array([[1.0, 0.1 + 0.2], [0.3, 1.0]])  # 0.1 + 0.2 ≠ 0.3 in double precision
+    assert tensor[0, 1] != tensor[1, 0]
+    assert solve(diffusion=tensor).error < 1.0
