@@ -72,7 +72,9 @@ class Analysis:
         """
         sgd = self.case.sgd
         if sgd is None:
-            raise InvalidInput(f"expected a case of SGD on data to simulate, got {self.case.name!r}, which has no chain")
+            raise InvalidInput(
+                f"expected a case of SGD on data to simulate, got {self.case.name!r}, which has no chain"
+            )
         run = sgd.simulate(grid=self.solution.grid, chains=chains, steps=steps, rng=rng, progress=progress)
         finite, remarks = None, self.remarks
         try:
@@ -99,8 +101,11 @@ class Analysis:
             peak = split.psi.flat[np.argmax(np.abs(split.psi))]
             rows.append(("stream function", f"largest value {peak:.4g} per unit time"))
         if self.balance is not None:
-            rows.append(("entropy production", f"{self.balance.entropy_production:.4g} ± {self.balance.entropy_production_error:.1g}"))
-            rows.append(("detailed balance", f"{self.balance.verdict}: {self.balance.reasoning}"))
+            balance = self.balance
+            rows.append(
+                ("entropy production", f"{balance.entropy_production:.4g} ± {balance.entropy_production_error:.1g}")
+            )
+            rows.append(("detailed balance", f"{balance.verdict}: {balance.reasoning}"))
         if self.comparison is not None and self.run is not None:
             rows += self._simulation_rows(self.comparison, self.run)
         rows += [("remark", remark) for remark in self.remarks]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import isfinite, sqrt
-
-import numpy as np
 
 from .errors import InvalidInput
 from .results import Solution
 from .solvers.stationary import extrapolated_error
 
-BROKEN = 2.0  # errors by which the entropy production must exceed zero: the error itself is known to about a factor of two
+# errors by which the entropy production must exceed zero: the error itself is known to about a factor of two
+BROKEN = 2.0
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def detailed_balance(solution: Solution, *, tolerance: float = 0.01) -> Detailed
     σ is zero exactly when detailed balance holds. With its error ε from nested grids and the scale
     :math:`\sigma_0 = \int p\,u^\top D^{-1}u`:
 
-    - broken, if σ > 2ε;
+    - broken, if σ > 2ε and the current itself is resolved (relative error below 1);
     - holds, if σ ≤ ε and :math:`\sqrt{(\sigma + ε)/\sigma_0} \le` ``tolerance``: any irreversible velocity is then at
       most that share of the drift, root mean square in the metric of D. No finite resolution can say more;
     - undecided otherwise.
@@ -80,20 +80,18 @@ def detailed_balance(solution: Solution, *, tolerance: float = 0.01) -> Detailed
     values = entropy_productions(solution)
     sigma = values[-1]
     scale = solution.diagnostics["drift_entropy"]
-    changes: list[float | None] = [abs(b - a) for a, b in zip(values, values[1:], strict=False)]
+    changes: list[float | None] = [abs(b - a) for a, b in pairwise(values)]
     # Round-off of J is 1e-12 of the one-way fluxes, of σ therefore its square; 1e-20 of the scale is above both.
     error = extrapolated_error(changes, 1e-20 * scale)
     bound = sqrt(max(sigma + error, 0.0) / scale) if scale > 0.0 else 0.0
     numbers = f"entropy production {sigma:.3g} ± {error:.1g}"
-    if isfinite(error) and sigma > BROKEN * error:
+    if isfinite(error) and sigma > BROKEN * error and solution.current_error < 1.0:
         share = sqrt(sigma / scale)
-        return DetailedBalance(
-            "broken", sigma, error, scale, f"{numbers} is not zero: {share:.1%} of the drift (rms) is not balanced by noise."
-        )
+        reasoning = f"{numbers} is not zero: {share:.1%} of the drift (rms) is not balanced by noise."
+        return DetailedBalance("broken", sigma, error, scale, reasoning)
     if isfinite(error) and sigma <= error and bound <= tolerance:
-        return DetailedBalance(
-            "holds", sigma, error, scale, f"{numbers} is zero within its error, and bounds the unbalanced drift by {bound:.2g} (rms)."
-        )
+        reasoning = f"{numbers} is zero within its error, which bounds the unbalanced drift by {bound:.2g} of it (rms)."
+        return DetailedBalance("holds", sigma, error, scale, reasoning)
     why = "has no error estimate yet" if not isfinite(error) else "cannot be told from zero, nor bounded well enough"
     return DetailedBalance("undecided", sigma, error, scale, f"{numbers} {why} at this resolution; refine the grid.")
 

@@ -16,9 +16,10 @@ from .cases import Case, from_sgd
 from .errors import DensityCutByWall, FokkerPlanckError, InvalidInput, NotConverged
 from .io import to_json, write_dataset
 from .sgd import SGD, linear_regression, logistic_regression, read_csv
+from .sgd.simulation import check_counts
 
 FAILED, BAD_USAGE = 1, 2
-OWN_DATA = {"learning_rate": 0.1, "batch_size": 8, "sampling": "with_replacement"}
+OWN_DATA: dict[str, Any] = {"learning_rate": 0.1, "batch_size": 8, "sampling": "with_replacement"}
 MODELS = {"logistic": (logistic_regression, 0.1), "linear": (linear_regression, 0.0)}  # with the default of l2
 
 app = typer.Typer(
@@ -55,12 +56,16 @@ def run(
             raise InvalidInput(f"expected the name of a case or --data, got both: {name!r} and {str(data)!r}")
         case = _own_case(data, target, features, model or "logistic", given)
     else:
-        stray = [f"--{key}" for key, v in (("target", target), ("features", features), ("model", model)) if v is not None]
+        stray = [
+            f"--{key}" for key, v in (("target", target), ("features", features), ("model", model)) if v is not None
+        ]
         if stray:
             raise InvalidInput(f"expected --data with {', '.join(stray)}, got no --data")
         if name is None:
             raise InvalidInput(f"expected the name of a case ({', '.join(cases.names())}) or --data FILE, got neither")
         case = cases.get(name, **given)
+    if case.sgd is not None and chains != 0:
+        check_counts(chains=chains, steps=steps)  # before the solve, not after it
     folder = None if output is None else make_directory(output)
     analysis = _analyse(case, rtol=rtol, chains=chains, steps=steps, seed=seed, folder=folder)
     files = [] if folder is None else analysis.save(folder)

@@ -29,7 +29,8 @@ def thermodynamic_force(velocity: Array, diffusion: Array) -> Array | None:
     eigenvalues = np.linalg.eigvalsh(tensor)
     if (eigenvalues[..., 0] <= SINGULAR * eigenvalues[..., -1]).any():
         return None
-    return np.moveaxis(np.linalg.solve(tensor, np.moveaxis(velocity, 0, -1)[..., None])[..., 0], -1, 0)
+    force = np.linalg.solve(tensor, np.moveaxis(velocity, 0, -1)[..., None])[..., 0]
+    return np.asarray(np.moveaxis(force, -1, 0), dtype=float)
 
 
 def entropy_production_density(flux: FaceField, force: Array) -> Array:

@@ -57,16 +57,12 @@ class Box:
     upper: tuple[float, ...]
     boundary: tuple[str, ...]
 
-    def __init__(
-        self, lower: ArrayLike, upper: ArrayLike, *, boundary: str | Sequence[str] = "reflecting"
-    ) -> None:
+    def __init__(self, lower: ArrayLike, upper: ArrayLike, *, boundary: str | Sequence[str] = "reflecting") -> None:
         try:
             low = np.atleast_1d(np.asarray(lower, dtype=float))
             high = np.atleast_1d(np.asarray(upper, dtype=float))
         except (TypeError, ValueError) as error:
-            raise InvalidInput(
-                f"lower and upper: expected d numbers each, got {lower!r} and {upper!r}"
-            ) from error
+            raise InvalidInput(f"lower and upper: expected d numbers each, got {lower!r} and {upper!r}") from error
         if low.ndim != 1 or low.shape != high.shape or not 1 <= low.size <= 3:
             raise InvalidInput(
                 "lower and upper: expected two vectors of the same length d = 1, 2 or 3 "

@@ -72,7 +72,7 @@ def to_json(value: Any, *, indent: int | None = None) -> str:
     return json.dumps(value, default=plain, indent=indent)
 
 
-def write_whole(path: str | Path, write: Callable[[Path], None]) -> None:
+def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a temporary file beside ``path`` and rename it when, and only when, that succeeded."""
     target = Path(path)
     if not target.parent.is_dir():
@@ -90,7 +90,7 @@ def write_whole(path: str | Path, write: Callable[[Path], None]) -> None:
 
 def write_dataset(dataset: xr.Dataset, path: str | Path) -> None:
     """Write NetCDF-4 through h5netcdf."""
-    write_whole(path, lambda temporary: dataset.to_netcdf(temporary, engine="h5netcdf") and None)
+    write_whole(path, lambda temporary: dataset.to_netcdf(temporary, engine="h5netcdf"))
 
 
 def read_solution(path: str | Path) -> Solution:

@@ -94,7 +94,9 @@ def face_coefficients(process: DiffusionProcess, grid: Grid) -> FaceCoefficients
         If the process and the grid differ in dimension, or the process's functions misbehave at some face.
     """
     if process.dim != grid.dim:
-        raise InvalidInput(f"expected a box with as many axes as the process has variables ({process.dim}), got {grid.dim}")
+        raise InvalidInput(
+            f"expected a box with as many axes as the process has variables ({process.dim}), got {grid.dim}"
+        )
     scale = np.minimum(grid.box.widths, CELLS_PER_SCALE * grid.spacing)
     velocity, diffusion = [], []
     for axis in range(grid.dim):

@@ -95,7 +95,8 @@ class DiffusionProcess:
             )
         if divergence is not None and (noise is not None or interpretation == "stratonovich"):
             raise InvalidInput("divergence: expected only with diffusion=D and interpretation 'ito' or 'isothermal'")
-        labels = tuple(names) if names is not None else ("x", "y", "z")[:dim] if dim <= 3 else tuple(f"x{i}" for i in range(dim))
+        letters = ("x", "y", "z")[:dim] if dim <= 3 else tuple(f"x{i}" for i in range(dim))
+        labels = letters if names is None else tuple(names)
         if len(labels) != dim or len(set(labels)) != dim or not all(isinstance(n, str) and n for n in labels):
             raise InvalidInput(f"names: expected {dim} different non-empty names, got {names!r}")
         self.dim = int(dim)
@@ -172,9 +173,13 @@ def _as_field(value: Any, shape: tuple[int, ...] | None, name: str) -> Field:
     if constant.ndim == 0 and shape is not None:
         constant = constant * np.eye(shape[0]) if len(shape) == 2 else np.full(shape, constant)
     if shape is not None and constant.shape != shape:
-        raise InvalidInput(f"{name}: expected a function of x or a constant of shape {shape}, got shape {constant.shape}")
+        raise InvalidInput(
+            f"{name}: expected a function of x or a constant of shape {shape}, got shape {constant.shape}"
+        )
     if shape is None and constant.ndim != 2:
-        raise InvalidInput(f"{name}: expected a function of x or a constant of shape (d, k), got shape {constant.shape}")
+        raise InvalidInput(
+            f"{name}: expected a function of x or a constant of shape (d, k), got shape {constant.shape}"
+        )
 
     def constant_field(x: Array) -> Array:
         return np.broadcast_to(constant.reshape(constant.shape + (1,) * (x.ndim - 1)), constant.shape + x.shape[1:])

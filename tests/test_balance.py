@@ -17,7 +17,9 @@ def diagonal(a, b):
 BOX = fp.Box([-6, -6], [6, 6])
 BALANCED = {
     "isotropic": fp.DiffusionProcess(lambda x: -x, 1.0, dim=2),
-    "commuting anisotropy": fp.DiffusionProcess(lambda x: -np.array([1.0, 2.0])[:, None, None] * x, np.diag([1.5, 1.0]), dim=2),
+    "commuting anisotropy": fp.DiffusionProcess(
+        lambda x: -np.array([1.0, 2.0])[:, None, None] * x, np.diag([1.5, 1.0]), dim=2
+    ),
     "position-dependent and anisotropic": fp.DiffusionProcess(
         lambda x: -np.stack([x[0] * (1 + x[1] ** 2), x[1] * (1 + x[0] ** 2)]),
         lambda x: diagonal(1 + x[1] ** 2, 1 + x[0] ** 2),
@@ -30,10 +32,12 @@ BROKEN = {
         lambda x: -np.stack([2 * x[0] + x[1], x[0] + x[1]]), np.diag([1.0, 0.5]), dim=2
     ),
     "isotropic, position-dependent": fp.DiffusionProcess(
-        lambda x: -np.stack([x[0], 2 * x[1]]), lambda x: diagonal(1 + 0.5 * np.sin(x[0]), 1 + 0.5 * np.sin(x[0])) + 0 * x[0], dim=2
+        lambda x: -np.stack([x[0], 2 * x[1]]), lambda x: diagonal(1 + 0.5 * np.sin(x[0]), 1 + 0.5 * np.sin(x[0])), dim=2
     ),
     "noise across the gradient of its own": fp.DiffusionProcess(
-        lambda x: -np.stack([x[0], 2 * x[1]]), lambda x: diagonal(1 + 0.3 * x[0] * x[1] / (1 + (x**2).sum(0)), 1 + 0 * x[0]), dim=2
+        lambda x: -np.stack([x[0], 2 * x[1]]),
+        lambda x: diagonal(1 + 0.3 * x[0] * x[1] / (1 + (x**2).sum(0)), 1 + 0 * x[0]),
+        dim=2,
     ),
 }
 
@@ -65,7 +69,8 @@ def test_unseen_current_is_undecided_not_absent():
     case = fp.cases.get("label-noise")
     faint = fp.DiffusionProcess(lambda x: -x + 1e-5 * np.stack([x[1], -x[0]]), case.process.diffusion, dim=2)
     assert verdict(faint, case.box, 128, tolerance=1e-5).verdict == "undecided"
-    assert verdict(faint, case.box, 128, tolerance=1e-2).verdict == "holds"  # and says so: within one per cent of the drift
+    # and says so: within one per cent of the drift
+    assert verdict(faint, case.box, 128, tolerance=1e-2).verdict == "holds"
 
 
 def test_singular_noise_is_refused():

@@ -23,7 +23,8 @@ def bernoulli_by_series(x: float) -> float:
 
 @pytest.mark.parametrize("x", [0.0, 1e-9, -1e-5, 9.9e-3, -9.9e-3, 1.01e-2, 0.5, -3.0, 12.0, -30.0])
 def test_bernoulli(x):
-    assert kernel.bernoulli(x) == pytest.approx(bernoulli_by_series(x), rel=4e-15)  # a few roundings of expm1 and a quotient
+    # a few roundings of expm1 and a quotient
+    assert kernel.bernoulli(x) == pytest.approx(bernoulli_by_series(x), rel=4e-15)
 
 
 def test_forward_rate_is_upwind_without_noise_and_central_without_drift():
@@ -41,7 +42,9 @@ def swirl(x):
 
 def tensor(x):
     a = 0.4 * x[0] + 0.3 * x[1]
-    return np.stack([np.stack([1.0 + 0.5 * np.cos(a), 0.4 * np.sin(a)]), np.stack([0.4 * np.sin(a), 1.0 - 0.5 * np.cos(a)])])
+    return np.stack(
+        [np.stack([1.0 + 0.5 * np.cos(a), 0.4 * np.sin(a)]), np.stack([0.4 * np.sin(a), 1.0 - 0.5 * np.cos(a)])]
+    )
 
 
 BOUNDARIES = ["reflecting", "periodic", ("reflecting", "periodic")]
@@ -70,7 +73,8 @@ def test_jacobian_is_the_derivative_of_the_balance(padded, steepest):
     # balance = outflow/p, so its change is that of the outflow plus s × balance
     change = (ahead - behind) / (2 * step) + s * residual.reshape(phi.shape)
     inside = tuple(slice(None) if ring else slice(2, -2) for ring in padded.grid.periodic)
-    np.testing.assert_allclose(linear[inside], change[inside], atol=1e-7 * np.abs(linear).max())  # step² + round-off/step
+    # step² + round-off/step
+    np.testing.assert_allclose(linear[inside], change[inside], atol=1e-7 * np.abs(linear).max())
 
 
 def test_flux_of_the_linearised_balance_has_that_balance(padded):
@@ -132,7 +136,9 @@ def test_gth_reports_a_chain_that_falls_apart():
     assert not kernel.gth(rates, np.empty(3))
 
 
-@pytest.mark.parametrize(("shape", "periodic"), [((12, 9, 1), (False,) * 3), ((8, 8, 8), (True, False, True)), ((40, 1, 1), (True,) * 3)])
+@pytest.mark.parametrize(
+    ("shape", "periodic"), [((12, 9, 1), (False,) * 3), ((8, 8, 8), (True, False, True)), ((40, 1, 1), (True,) * 3)]
+)
 def test_dissection_is_an_order(shape, periodic):
     assert np.array_equal(np.sort(dissection(shape, periodic)), np.arange(np.prod(shape)))
 

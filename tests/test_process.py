@@ -112,7 +112,11 @@ def solve(drift=lambda x: -x, diffusion=0.5):
         (lambda x: -x, lambda x: np.ones_like(x), r"diffusion\(x\): expected shape \(2, 2, "),
         (lambda x: -x, [[1.0, 0.2], [0.3, 1.0]], "expected a symmetric tensor, got"),
         (lambda x: -x, [[1.0, 2.0], [2.0, 1.0]], "expected no negative eigenvalue, got -1 at x = "),
-        (lambda x: -x, lambda x: np.full((2, 2, *x.shape[1:]), np.inf), r"diffusion\(x\): expected finite values, got inf"),
+        (
+            lambda x: -x,
+            lambda x: np.full((2, 2, *x.shape[1:]), np.inf),
+            r"diffusion\(x\): expected finite values, got inf",
+        ),
     ],
 )
 def test_functions_that_misbehave(drift, diffusion, message):

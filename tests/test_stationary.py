@@ -163,7 +163,8 @@ def test_torus_in_two_dimensions():
     norm = 1 / (4 * np.pi**2 * np.i0(1.0) * np.i0(0.5))
 
     def drift(x):
-        return np.stack([-np.sin(x[0]), 0.5 * np.cos(x[1])]) + np.array([0.3, 0.2])[:, None, None] * 0.05 * np.exp(-log_p(x))
+        push = 0.05 * np.array([0.3, 0.2])[:, None, None] * np.exp(-log_p(x))
+        return np.stack([-np.sin(x[0]), 0.5 * np.cos(x[1])]) + push
 
     box = fp.Box([0, 0], [2 * np.pi] * 2, boundary="periodic")
     sol = solve_stationary(fp.DiffusionProcess(drift, 1.0, dim=2), box, rtol=1e-3)
@@ -182,9 +183,8 @@ def test_three_dimensions():
     process = fp.DiffusionProcess(lambda x: -np.einsum("ij,j...->i...", H, x), D, dim=3)
     sol = solve_stationary(process, fp.Box(-reach, reach), shape=(32, 32, 32))
     assert_invariants(sol)
-    gauss = lambda x: np.exp(-0.5 * np.einsum("i...,ij,j...->...", x, np.linalg.inv(S), x)) / np.sqrt(  # noqa: E731
-        (2 * np.pi) ** 3 * np.linalg.det(S)
-    )
+    norm = np.sqrt((2 * np.pi) ** 3 * np.linalg.det(S))
+    gauss = lambda x: np.exp(-0.5 * np.einsum("i...,ij,j...->...", x, np.linalg.inv(S), x)) / norm  # noqa: E731
     assert density_error(sol, gauss) < sol.error < 0.02
     np.testing.assert_allclose(sol.circulation, 0.5 * (H @ S - S @ H.T), atol=2e-3)  # ½⟨x bᵀ − b xᵀ⟩; measured 8e-4
 
@@ -238,7 +238,9 @@ def test_axes_can_be_swapped(vortices):
 
 def test_wall_through_the_density_is_named():
     process = fp.DiffusionProcess(lambda x: -x, 0.5, dim=2)
-    with pytest.raises(fp.DensityCutByWall, match=r"cuts the density: 0\.\d+ of the mass at x = 0 .*max_wall_mass=1") as caught:
+    with pytest.raises(
+        fp.DensityCutByWall, match=r"cuts the density: 0\.\d+ of the mass at x = 0 .*max_wall_mass=1"
+    ) as caught:
         solve_stationary(process, fp.Box([0, -5], [5, 5]), shape=(64, 64))
     assert set(caught.value.wall_mass) == {"x = 0"}
     half = caught.value.best
@@ -249,7 +251,9 @@ def test_wall_through_the_density_is_named():
 
 def test_accuracy_out_of_reach_says_so_and_keeps_the_best(vortices):
     case, _ = vortices
-    with pytest.raises(fp.NotConverged, match=r"rtol=1e-06 was not reached on \(64, 64\) cells: estimated error") as caught:
+    with pytest.raises(
+        fp.NotConverged, match=r"rtol=1e-06 was not reached on \(64, 64\) cells: estimated error"
+    ) as caught:
         solve_stationary(case.process, case.box, rtol=1e-6, max_cells=5000)
     assert caught.value.best.grid.shape == (64, 64)
     assert caught.value.best.error > 1e-6

@@ -12,7 +12,7 @@ from .case import Case, Exact
 
 
 def four_vortices(*, noise: float = 1.0) -> Case:
-    r"""Gradient drift of :math:`L = \tfrac12(1+\tfrac s2)x^2 + \tfrac12(1-\tfrac s2)y^2 + \tfrac14x^2y^2`, D = s diag(1 + y², 1).
+    r"""Drift −∇L, :math:`L = \tfrac12(1+\tfrac s2)x^2 + \tfrac12(1-\tfrac s2)y^2 + \tfrac14x^2y^2`; D = s diag(1 + y², 1).
 
     Exactly :math:`p = N(0, sI)` and :math:`J = \tfrac12 p\,(-x(s - y^2),\; y(s - x^2))`: the gradient drift of a single well,
     isotropic Gaussian density, and yet no detailed balance.

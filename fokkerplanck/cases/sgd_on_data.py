@@ -39,8 +39,8 @@ def diabetes(
         SGD(model, learning_rate=learning_rate, batch_size=batch_size, sampling=sampling),
         name="diabetes",
         title="Linear regression on diabetes data",
-        description="Disease progression from body mass index and a blood serum value of 442 patients. The noise grows with the "
-        "residuals, so the density has power-law tails; the features' scales differ, so a current circulates.",
+        description="Disease progression from body mass index and a blood serum value of 442 patients. The noise grows with "
+        "the residuals, so the density has power-law tails; the features' scales differ, so a current circulates.",
     )
 
 

@@ -96,10 +96,9 @@ def freeze(phi, u, d, spacing, periodic, steepest, fastest, limit, regular, w):
                         if m == axis or phi.shape[m] == 1:
                             continue
                         dam = d[axis][m, i0, i1, i2]
-                        slope = 0.5 * (
-                            cell_derivative(phi, i0, i1, i2, m, spacing[m], periodic[m])
-                            + cell_derivative(phi, l0, l1, l2, m, spacing[m], periodic[m])
-                        )
+                        here = cell_derivative(phi, i0, i1, i2, m, spacing[m], periodic[m])
+                        below = cell_derivative(phi, l0, l1, l2, m, spacing[m], periodic[m])
+                        slope = 0.5 * (here + below)
                         rise = slope * spacing[m]
                         steep = max(steep, abs(rise))
                         whole += dam * slope
@@ -127,10 +126,9 @@ def face_values(phi, u, d, spacing, periodic, regular, w, axis, i0, i1, i2, l0, 
         if m == axis or phi.shape[m] == 1:
             continue
         dam = d[axis][m, i0, i1, i2]
-        v += dam * 0.5 * (
-            cell_derivative(phi, i0, i1, i2, m, spacing[m], periodic[m])
-            + cell_derivative(phi, l0, l1, l2, m, spacing[m], periodic[m])
-        )
+        here = cell_derivative(phi, i0, i1, i2, m, spacing[m], periodic[m])
+        below = cell_derivative(phi, l0, l1, l2, m, spacing[m], periodic[m])
+        v += 0.5 * dam * (here + below)
         jacobian[2 + m] = -dam
     jacobian[0] = 0.5 * v + daa / h
     jacobian[1] = 0.5 * v - daa / h
@@ -174,10 +172,9 @@ def fluxes(phi, s, u, d, spacing, periodic, regular, w, out):
                     v += jacobian[0] * s[l0, l1, l2] + jacobian[1] * s[i0, i1, i2]
                     for m in range(3):
                         if jacobian[2 + m] != 0.0:
-                            v += 0.5 * jacobian[2 + m] * (
-                                compact_derivative(s, i0, i1, i2, m, spacing[m], periodic[m])
-                                + compact_derivative(s, l0, l1, l2, m, spacing[m], periodic[m])
-                            )
+                            here = compact_derivative(s, i0, i1, i2, m, spacing[m], periodic[m])
+                            below = compact_derivative(s, l0, l1, l2, m, spacing[m], periodic[m])
+                            v += 0.5 * jacobian[2 + m] * (here + below)
                     flux = v * math.exp(-0.5 * (phi[i0, i1, i2] + phi[l0, l1, l2]))
                     out[axis][i0, i1, i2] = flux
                     if i == 0:

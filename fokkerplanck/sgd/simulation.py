@@ -371,6 +371,16 @@ def _check(sgd: SGD, grid: Grid, chains: int, steps: int, burn_in: int | None, g
             f"grid: expected no periodic axis, got boundary = {grid.box.boundary}. Parameters do not wrap round; "
             "a simulation ignores walls, so use reflecting ones"
         )
+    check_counts(chains=chains, steps=steps, burn_in=burn_in, groups=groups)
+
+
+def check_counts(*, chains: int, steps: int, burn_in: int | None = None, groups: int = 32) -> None:
+    """Refuse numbers of chains, steps and groups that a simulation cannot use.
+
+    Raises
+    ------
+    InvalidInput
+    """
     smallest = {"chains": 2 * FEWEST_GROUPS, "steps": 1, "groups": FEWEST_GROUPS, "burn_in": 0}
     given = {"chains": chains, "steps": steps, "groups": groups, "burn_in": 0 if burn_in is None else burn_in}
     for name, value in given.items():

@@ -13,7 +13,8 @@ from ..errors import FokkerPlanckError
 from ..grid import Array
 
 LEAF = 32  # cells at which dissection stops; the order inside so small a block does not matter
-LARGEST_VOLUME = 40_000  # cells of a 3-D grid up to which LU takes less time than the incomplete factorisation with GMRES
+# cells of a 3-D grid up to which LU takes less time than the incomplete factorisation with GMRES
+LARGEST_VOLUME = 40_000
 DROP, FILL = 1e-2, 4.0  # of the incomplete factorisation: 34 iterations at 64³; dropping less costs more than it saves
 KRYLOV = 1e-10  # relative residual; what it leaves of a Newton step's imbalance is far below the balance demanded
 

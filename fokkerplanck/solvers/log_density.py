@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import FokkerPlanckError
 from ..grid import Array, Grid
@@ -75,7 +76,16 @@ class _Padded:
 
     def freeze(self, phi: Array, steepest: float, limit: float) -> None:
         kernel.freeze(
-            phi.reshape(self.shape), self.u, self.d, self.spacing, self.periodic, steepest, FASTEST, limit, self.regular, self.w
+            phi.reshape(self.shape),
+            self.u,
+            self.d,
+            self.spacing,
+            self.periodic,
+            steepest,
+            FASTEST,
+            limit,
+            self.regular,
+            self.w,
         )
 
     def flux(self, phi: Array, s: Array) -> FaceField:
@@ -191,7 +201,7 @@ def monotone_start(coefficients: FaceCoefficients) -> Array:
     return phi.reshape(coefficients.grid.shape)
 
 
-def _downstream(rates: Array) -> Array:
+def _downstream(rates: Array) -> NDArray[np.intp]:
     """Cells ordered by how often the deterministic flow visits them: attractors first."""
     n = rates.shape[0]
     target = np.argmax(rates, axis=1)

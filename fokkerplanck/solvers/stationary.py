@@ -21,7 +21,8 @@ from .transfer import prolong, restrict_cells, restrict_faces
 
 COARSEST = {1: 32, 2: 16, 3: 8}  # cells per axis of the first grid: the subtraction-free start costs their total cubed
 LARGEST_START = 1600  # cells; 1600³/3 operations take about two seconds
-LARGEST_GRID = {1: 2**20, 2: 2**20, 3: 2**18}  # cells; what a direct solve does in a few GB (1-D, 2-D) and minutes (3-D)
+# cells; what a direct solve does in a few GB (1-D, 2-D) and minutes (3-D)
+LARGEST_GRID = {1: 2**20, 2: 2**20, 3: 2**18}
 STEEPEST = (1.0, 0.5, 0.25)  # tried in turn: fewer faces carry the nonlinear flux, until Newton's method settles
 SAFETY = 1.25  # Roache's factor for an error estimate from three grids
 SECOND_ORDER = 4.0  # ratio of successive changes of a second-order scheme; faster is never assumed
@@ -29,7 +30,8 @@ ASYMPTOTIC = 2.0  # below this ratio the changes do not shrink like an order at 
 UNORDERED = 3.0  # Roache's factor where no order is observed, applied to the larger of the last two changes
 STRIP = 1 / 32  # of the box along each wall, where probability counts as sitting at the wall
 BALANCE = 1e-8  # largest |∇·J| allowed, in units of the largest face current per cell width
-ROUND_OFF = 1e-12  # of the mass, or of the one-way fluxes that cancel in a current: what double precision leaves of zero
+# of the mass, or of the one-way fluxes that cancel in a current: what double precision leaves of zero
+ROUND_OFF = 1e-12
 
 
 def solve_stationary(
@@ -99,7 +101,9 @@ def solve_stationary(
     if not (isinstance(tolerance, (int, float)) and 1e-10 <= tolerance < 1):
         raise InvalidInput(f"rtol: expected a number from 1e-10 (round-off of a solve) to below 1, got {rtol!r}")
     if process.dim != box.dim:
-        raise InvalidInput(f"expected a box with as many axes as the process has variables ({process.dim}), got {box.dim}")
+        raise InvalidInput(
+            f"expected a box with as many axes as the process has variables ({process.dim}), got {box.dim}"
+        )
     allowed = tolerance if max_wall_mass is None else max_wall_mass
     limit = LARGEST_GRID[box.dim] if max_cells is None else max_cells
     grids = _nested(box, shape, limit)
@@ -304,11 +308,14 @@ def _first_guess(process: DiffusionProcess, coefficients: FaceCoefficients) -> A
     try:
         phi = monotone_start(coefficients)
     except Stalled as error:
-        raise NotConverged(f"{error}. Every cell must be reachable: check that the noise is not zero in part of the box") from error
+        raise NotConverged(
+            f"{error}. Every cell must be reachable: check that the noise is not zero in part of the box"
+        ) from error
     if start_grid is grid:
         return phi
     axes = [start_grid.centers(a) for a in range(grid.dim)]
-    interpolant = RegularGridInterpolator(axes, phi, bounds_error=False, fill_value=None)  # linear, extrapolating half a cell
+    # linear, extrapolating half a cell
+    interpolant = RegularGridInterpolator(axes, phi, bounds_error=False, fill_value=None)
     return interpolant(np.moveaxis(grid.cell_points(), 0, -1))
 
 
@@ -348,7 +355,8 @@ def _check(solution: Solution, hierarchy: _Hierarchy, allowed: float, *, asked: 
     vanishing = ROUND_OFF * hierarchy.grades[-1].one_way * float(np.exp(-solution.phi).max())
     if imbalance > max(BALANCE * solution.flux.largest(), vanishing):
         raise NotConverged(
-            f"the face current is not divergence-free: |∇·J|h is {imbalance:.2e}, the largest |J| {solution.flux.largest():.2e}",
+            f"the face current is not divergence-free: |∇·J|h is {imbalance:.2e}, "
+            f"the largest |J| {solution.flux.largest():.2e}",
             best=solution,
         )
     cut = {wall: mass for wall, mass in solution.diagnostics["wall_mass"].items() if mass > allowed}
@@ -367,4 +375,3 @@ def _check(solution: Solution, hierarchy: _Hierarchy, allowed: float, *, asked: 
             "box, or accept a larger rtol; the best result is in this exception's .best",
             best=solution,
         )
-

@@ -1,0 +1,142 @@
+"""The gallery: exact answers satisfy their own equations, and SGD cases agree with independent reference moments."""
+
+import numpy as np
+import pytest
+
+import fokkerplanck as fp
+from fokkerplanck import cases
+
+EXACT = [name for name in cases.names() if cases.get(name).exact]
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_exact_answers_are_consistent(name):
+    """J = u p − D∇p and ∇·J = 0, by sixth-order differences of the exact density, at random points."""
+    case = cases.get(name)
+    x = np.random.default_rng(51).uniform(-1.5, 1.5, (2, 60))
+    step, weights = 1e-3, ((1, 3 / 4), (2, -3 / 20), (3, 1 / 60))
+
+    def slope(f, axis):
+        e = np.zeros((2, 1))
+        e[axis] = step
+        return sum(w * (f(x + k * e) - f(x - k * e)) / step for k, w in weights)
+
+    exact = case.exact
+    gradient = np.stack([slope(exact.density, a) for a in range(2)])
+    velocity = case.process.current_velocity(x, np.array([10.0, 10.0]))
+    current = velocity * exact.density(x) - np.einsum("ij...,j...->i...", case.process.diffusion(x), gradient)
+    np.testing.assert_allclose(current, exact.current(x), atol=1e-9)  # differences of ∇·D are good to about 1e-9
+    divergence = sum(slope(lambda y, a=a: exact.current(y)[a], a) for a in range(2))
+    np.testing.assert_allclose(divergence, 0.0, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_exact_scalars_by_quadrature(name):
+    case = cases.get(name)
+    grid = fp.Grid(case.box, (400, 400))
+    x, volume = grid.cell_points(), grid.cell_volume
+    p, current = case.exact.density(x), case.exact.current(x)
+    assert p.sum() * volume == pytest.approx(1.0, abs=1e-4)  # what the box cuts off heavy tails
+    inverse = np.linalg.inv(np.moveaxis(case.process.diffusion(x), (0, 1), (-2, -1)))
+    production = np.einsum("i...,...ij,j...->...", current, inverse, current / p).sum() * volume
+    area = 0.5 * (x[0] * current[1] - x[1] * current[0]).sum() * volume
+    assert production == pytest.approx(case.exact.scalars["entropy_production"], abs=2e-5)
+    assert area == pytest.approx(case.exact.scalars["circulation"], abs=2e-5)
+
+
+def test_scalars_of_other_parameters():
+    assert "entropy_production" not in cases.get("four-vortices", noise=0.5).exact.scalars
+    assert cases.get("ornstein-uhlenbeck", anisotropy=1.0).exact.scalars["entropy_production"] == pytest.approx(
+        0, abs=1e-14
+    )
+
+
+# Stationary moments of the Fokker–Planck equation, computed independently by a Hermite–Galerkin method to 8 digits:
+# mean, covariance (00, 01, 11), circulation A_01, entropy production.
+REFERENCE = {
+    "breast-cancer": (
+        (-1.1691437366571265, -0.451459466208669),
+        (0.0035166184969571157, -0.003065044024647605, 0.014569195370945242),
+        0.0001831363641638475,
+        0.007163837198740128,
+    ),
+    "diabetes": (
+        (0.4169801792969866, 0.7596883179753717),
+        (0.006614264363351019, -0.0008084917518284328, 0.006553721956032175),
+        -0.00030993725465722975,
+        0.015302601752203679,
+    ),
+}
+# Exact moments of the discrete chain at the same settings, by the same method: the stated effect of the finite learning rate.
+CHAIN = {
+    "breast-cancer": ((0.003695709236192729, -0.003221559520512943, 0.015490041403388092), 0.00020035920250702344),
+    "diabetes": ((0.006957866238499145, -0.0007467067094318569, 0.006638938900953734), -0.0003155878952808581),
+}
+
+
+@pytest.fixture(scope="module", params=REFERENCE)
+def solved(request):
+    case = cases.get(request.param)
+    return request.param, case, fp.solve_stationary(case.process, case.box, rtol=1e-3)
+
+
+def test_solution_has_the_reference_moments(solved):
+    name, _, sol = solved
+    mean, (c00, c01, c11), area, production = REFERENCE[name]
+    deviation = np.sqrt([c00, c11])
+    # A second-order scheme at L1 error 5e-5 moves the mean by less than that many deviations, the rest by its square's scale.
+    assert np.all(np.abs(sol.mean - mean) < 1e-4 * deviation)
+    np.testing.assert_allclose(sol.covariance, [[c00, c01], [c01, c11]], rtol=2e-4)
+    assert sol.circulation[0, 1] == pytest.approx(area, rel=1e-3)
+    balance = fp.detailed_balance(sol)
+    assert balance.verdict == "broken"
+    assert abs(balance.entropy_production - production) < 1.2 * balance.entropy_production_error
+    assert sol.diagnostics["wall_mass"] == {wall: m for wall, m in sol.diagnostics["wall_mass"].items() if m < 1e-6}
+
+
+def test_simulation_has_the_reference_moments_and_circulation(solved):
+    name, case, sol = solved
+    (c00, c01, c11), area = CHAIN[name]
+    run = case.sgd.simulate(grid=sol.grid, chains=1024, steps=8000, rng=20263)
+    z = (run.covariance - [[c00, c01], [c01, c11]]) / run.covariance_error
+    assert np.abs(z).max() < 4
+    comparison = fp.compare(sol, run, finite=case.sgd.chain_moments())
+    circulation = comparison.circulation
+    assert circulation.finite[0] == pytest.approx(area, rel=1e-8)
+    assert abs(circulation.z_finite[0]) < 3
+    assert circulation.measured[0] * REFERENCE[name][2] > 0
+    assert comparison.p_value < 1e-12
+    # The diffusion limit itself is off by the stated effect of the learning rate, 9 % and 2 %, and by no more.
+    assert circulation.measured[0] == pytest.approx(
+        circulation.predicted[0], abs=abs(area - REFERENCE[name][2]) + 3 * circulation.error[0]
+    )
+
+
+def test_epoch_shuffling_is_compared_with_independent_batches():
+    case = cases.get("breast-cancer", sampling="epoch")
+    independent = cases.get("breast-cancer", sampling="without_replacement")
+    x = np.array(independent.box.lower)[:, None] + 0.1
+    np.testing.assert_array_equal(case.process.diffusion(x), independent.process.diffusion(x))
+    assert case.sgd.sampling == "epoch"
+
+
+def test_sampling_without_replacement_scales_the_noise():
+    with_, without = cases.get("breast-cancer"), cases.get("breast-cancer", sampling="without_replacement")
+    x = np.array([[-1.0], [-0.4]])
+    np.testing.assert_allclose(without.process.diffusion(x), with_.process.diffusion(x) * (569 - 8) / 568, rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("iris", {}, "expected the name of a case, one of breast-cancer, .*got 'iris'"),
+        ("four-vortices", {"learning_rate": 0.1}, "expected parameters among noise; got learning_rate"),
+        ("label-noise", {"temperature": 0.5}, "expected 0 < ε < 1/3"),
+        ("breast-cancer", {"batch_size": 1000}, "batch larger than the data"),
+        ("breast-cancer", {"learning_rate": 10.0}, "beyond linear stability"),
+        ("breast-cancer", {"learning_rate": -0.5}, "learning_rate: expected a positive number"),
+    ],
+)
+def test_bad_requests(name, changes, message):
+    with pytest.raises(fp.InvalidInput, match=message):
+        cases.get(name, **changes)

@@ -1,0 +1,224 @@
+"""The command line as a user meets it: files, table, JSON, exit codes and messages."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
+import pytest
+import xarray as xr
+
+import fokkerplanck as fp
+from fokkerplanck import cli
+
+matplotlib.use("Agg")
+QUICK = ["--rtol", "0.02", "--chains", "64", "--steps", "400"]
+
+
+def run(capsys, *arguments):
+    """Exit code, stdout and stderr of the command."""
+    with pytest.raises(SystemExit) as stop:
+        cli.main(list(arguments))
+    captured = capsys.readouterr()
+    return stop.value.code or 0, captured.out, captured.err
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A CSV file of one's own: two features, a column of text, classes and a number."""
+    rng = np.random.default_rng(61)
+    rows = [["a", "b", "c", "d", "colour", "kind", "level"]]
+    for _ in range(80):
+        x = rng.normal(size=4)
+        label = "good" if x[0] + 0.5 * rng.normal() > 0 else "bad"
+        rows.append([*(f"{v:.6f}" for v in x), "red", label, f"{x[0] - x[1] + rng.normal():.6f}"])
+    path = tmp_path / "mine.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return path
+
+
+def edit(path, row, column, value):
+    with path.open(newline="") as file:
+        rows = list(csv.reader(file))
+    rows[row][rows[0].index(column)] = value
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+
+def test_a_case_ends_in_a_table_and_three_files(capsys, tmp_path):
+    code, out, _ = run(capsys, "run", "breast-cancer", "--output", str(tmp_path / "out"), *QUICK)
+    assert code == 0
+    for word in ("entropy production", "broken", "total variation", "circulation", "area test", "result.nc"):
+        assert word in out
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["figure.png", "result.nc", "summary.json"]
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["settings"]["learning_rate"] == 0.5
+    assert summary["detailed_balance"]["verdict"] == "broken"
+    assert summary["simulation"]["circulation"]["measured"][0] > 0
+    assert (tmp_path / "out" / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_result_file_holds_everything_labelled(capsys, tmp_path):
+    run(capsys, "run", "diabetes", "--output", str(tmp_path), *QUICK)
+    with xr.open_dataset(tmp_path / "result.nc", engine="h5netcdf") as data:
+        assert data["density"].dims == ("bmi", "s5")
+        names = {"log_density", "current", "current_gradient", "current_curl", "current_harmonic", "potential", "force"}
+        names |= {"stream_function", "simulated_density", "simulated_density_error", "simulated_current"}
+        assert names | {"simulated_current_error", "density_difference"} <= set(data.data_vars)
+        assert all("units" in v.attrs and "long_name" in v.attrs for v in data.data_vars.values())
+        volume = float(np.prod([np.diff(data[n])[0] for n in ("bmi", "s5")]))
+        assert float(data["density"].sum()) * volume == pytest.approx(1.0, abs=1e-12)
+        assert float(data["simulated_density"].sum()) * volume == pytest.approx(1.0, abs=1e-3)  # the rest is outside
+        assert json.loads(data.attrs["summary"])["simulation"]["seed"] > 0
+    assert fp.load(tmp_path / "result.nc").names == ("bmi", "s5")
+
+
+def test_own_data_logistic(capsys, table):
+    arguments = ["run", "--data", str(table), "--target", "kind", "--features", "a,b", "--json", *QUICK]
+    code, out, _ = run(capsys, *arguments)
+    assert code == 0
+    summary = json.loads(out)
+    assert summary["case"] == "mine"
+    assert summary["variables"] == ["a", "b"]
+    assert summary["settings"]["samples"] == 80
+
+
+def test_own_data_linear_in_one_and_three_dimensions(capsys, table):
+    for features in ("a", "a,b,c"):
+        arguments = ["run", "--data", str(table), "--target", "level", "--features", features, "--model", "linear"]
+        code, out, err = run(capsys, *arguments, "--rtol", "0.2", "--chains", "64", "--steps", "400", "--json")
+        assert code == 0, err
+        assert len(json.loads(out)["density"]["mean"]) == len(features.split(","))
+
+
+def test_exact_cases_run_without_simulation(capsys, tmp_path):
+    code, out, _ = run(capsys, "run", "four-vortices", "--rtol", "0.02", "--output", str(tmp_path))
+    assert code == 0
+    assert "broken" in out
+    assert "simulated" not in out
+    assert (tmp_path / "figure.png").exists()
+
+
+def test_epoch_shuffling_says_what_it_is_compared_with(capsys):
+    code, out, _ = run(capsys, "run", "breast-cancer", "--sampling", "epoch", *QUICK)
+    assert code == 0
+    assert "independent batches" in out
+    assert "No exact moments" in out
+
+
+def test_the_seed_decides_the_run(capsys):
+    results = [json.loads(run(capsys, "run", "diabetes", "--json", *QUICK, "--seed", s)[1]) for s in ("3", "3", "4")]
+    measured = [r["simulation"]["circulation"]["measured"] for r in results]
+    assert measured[0] == measured[1] != measured[2]
+
+
+def test_list(capsys):
+    code, out, _ = run(capsys, "list")
+    assert code == 0
+    assert all(name in out for name in fp.cases.names())
+
+
+def data_arguments(path, **changes):
+    settings = {"data": str(path), "target": "kind", "features": "a,b"} | changes
+    return [word for key, value in settings.items() for word in (f"--{key}", value)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"target": "sort"}, "sort"),
+        ({"features": "a,e"}, "e"),
+        ({"features": "a,colour"}, "colour"),
+        ({"features": "a,a"}, "a"),
+        ({"features": "a,b,c,d"}, "at most 3"),
+        ({"target": "colour"}, "two different labels"),
+        ({"model": "quadratic"}, "--model: expected one of logistic, linear"),
+        ({"batch-size": "81"}, "batch larger than the data"),
+        ({"learning-rate": "0"}, "learning_rate: expected a positive number"),
+        ({"learning-rate": "50"}, "beyond linear stability"),
+        ({"sampling": "random"}, "sampling: expected one of"),
+        ({"l2": "-1"}, "l2"),
+        ({"rtol": "2"}, "rtol: expected a number"),
+        ({"chains": "5"}, "chains: expected"),
+        ({"steps": "0"}, "steps: expected"),
+    ],
+)
+def test_bad_usage_exits_2_with_the_reason(capsys, table, changes, message):
+    code, out, err = run(capsys, "run", *data_arguments(table, **changes))
+    assert (code, out) == (2, "")
+    assert err.startswith("InvalidInput: ")
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_bad_values_name_their_line(capsys, table):
+    for value in ("nan", "inf", "", "many"):
+        edit(table, 17, "b", value)
+        code, _, err = run(capsys, "run", *data_arguments(table))
+        assert code == 2
+        assert "18" in err  # line of the file: the header is line 1
+        assert "'b'" in err or " b" in err
+
+
+def test_missing_file_and_stray_options(capsys, tmp_path, table):
+    assert "expected a readable CSV file" in run(capsys, "run", *data_arguments(tmp_path / "none.csv"))[2]
+    assert "expected also --target and --features" in run(capsys, "run", "--data", str(table))[2]
+    assert "got both" in run(capsys, "run", "diabetes", *data_arguments(table))[2]
+    assert "got no --data" in run(capsys, "run", "diabetes", "--target", "x")[2]
+    assert "got neither" in run(capsys, "run")[2]
+    assert "expected parameters among noise" in run(capsys, "run", "four-vortices", "--learning-rate", "1")[2]
+    assert run(capsys, "run", "--nonsense")[0] == 2
+    (tmp_path / "file").write_text("")
+    assert "expected a directory" in run(capsys, "run", "diabetes", "--output", str(tmp_path / "file"))[2]
+
+
+def test_failure_exits_1_and_keeps_the_best(capsys, tmp_path, monkeypatch):
+    solve = fp.analysis.solve_stationary
+    monkeypatch.setattr(fp.analysis, "solve_stationary", lambda *a, **k: solve(*a, **k, max_cells=1024))
+    code, _, err = run(capsys, "run", "breast-cancer", "--output", str(tmp_path), "--rtol", "1e-6")
+    assert code == 1
+    assert "NotConverged: rtol=1e-06 was not reached" in err
+    assert "partial.nc" in err
+    assert fp.load(tmp_path / "partial.nc").grid.shape == (32, 32)
+    assert [p.name for p in tmp_path.iterdir()] == ["partial.nc"]
+
+
+def test_interruption_says_what_was_saved(capsys, tmp_path, monkeypatch):
+    def interrupted(self, **_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fp.sgd.SGD, "simulate", interrupted)
+    code, _, err = run(capsys, "run", "diabetes", "--rtol", "0.02", "--output", str(tmp_path))
+    assert code == 1
+    assert "interrupted" in err
+    assert "partial.nc" in err
+    assert fp.load(tmp_path / "partial.nc").error < 0.02
+
+
+def test_a_box_that_cuts_heavy_tails_is_widened():
+    case = fp.cases.get("diabetes")
+    tight = fp.cases.from_sgd(case.sgd, name="tight", title="tight", description="", widths=1.5)
+    analysis = fp.analyse(tight, rtol=0.01)
+    assert analysis.solution.grid.box.widths[0] > tight.box.widths[0]
+    assert "widened" in analysis.remarks[0]
+
+
+def test_module_and_import_are_light():
+    """``python -m`` works, and importing the package loads neither matplotlib, typer nor fipy."""
+    listing = subprocess.run([sys.executable, "-m", "fokkerplanck", "list"], capture_output=True, text=True, check=True)
+    assert "diabetes" in listing.stdout
+    assert listing.stderr == ""  # no progress bar where stderr is no terminal
+    code = "import sys, fokkerplanck; print([m for m in ('matplotlib', 'typer', 'fipy') if m in sys.modules])"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
+
+
+def test_public_names():
+    assert set(fp.__all__) <= set(dir(fp))
+    assert all(getattr(fp, name) is not None for name in fp.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        fp.nonsense  # noqa: B018

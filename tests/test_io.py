@@ -1,0 +1,83 @@
+"""Files: what is read is what was written, other programs can open it, and nothing half written replaces anything."""
+
+import json
+
+import h5netcdf
+import numpy as np
+import pytest
+import xarray as xr
+
+import fokkerplanck as fp
+from fokkerplanck.io import write_whole
+
+
+@pytest.fixture(scope="module")
+def sol():
+    case = fp.cases.get("ornstein-uhlenbeck")
+    return fp.solve_stationary(case.process, case.box, shape=(32, 48))
+
+
+def test_round_trip(sol, tmp_path):
+    sol.save(tmp_path / "ou.nc")
+    back = fp.load(tmp_path / "ou.nc")
+    assert back.grid == sol.grid
+    np.testing.assert_array_equal(back.phi, sol.phi)
+    for a in range(2):
+        np.testing.assert_array_equal(back.flux.components[a], sol.flux.components[a])
+    assert (back.error, back.current_error, back.names) == (sol.error, sol.current_error, sol.names)
+    assert fp.detailed_balance(back) == fp.detailed_balance(sol)
+    np.testing.assert_array_equal(fp.helmholtz(back).psi, fp.helmholtz(sol).psi)
+    assert list(tmp_path.iterdir()) == [tmp_path / "ou.nc"]
+
+
+def test_the_file_is_plain_netcdf_with_labels_and_provenance(sol, tmp_path):
+    sol.save(tmp_path / "ou.nc")
+    with h5netcdf.File(tmp_path / "ou.nc", "r") as file:
+        assert file["density"].dimensions == ("x", "y")
+        np.testing.assert_array_equal(file["x"][:], sol.grid.centers(0))
+        np.testing.assert_allclose(file["density"][:], np.exp(-sol.phi))
+        assert file["density"].attrs["units"] == "1/(x y)"
+        assert file["density"].attrs["estimated_L1_error"] == sol.error
+        assert {"created", "version_fokkerplanck", "version_numpy"} <= set(file.attrs)
+        assert json.loads(file.attrs["solution"])["diagnostics"]["levels"]
+
+
+def test_periodic_and_degenerate_solutions_survive(tmp_path):
+    ring = fp.solve_stationary(
+        fp.DiffusionProcess(np.sin, 1.0, dim=1, names=["angle"]),
+        fp.Box([0], [2 * np.pi], boundary="periodic"),
+        shape=(32,),
+    )
+    ring.save(tmp_path / "ring.nc")
+    assert fp.load(tmp_path / "ring.nc").grid.periodic == (True,)
+    kinetic = fp.DiffusionProcess(lambda x: np.stack([x[1], -x[0] - x[1]]), np.diag([0.0, 1.0]), dim=2)
+    sol = fp.solve_stationary(kinetic, fp.Box([-6, -6], [6, 6]), shape=(32, 32))
+    sol.save(tmp_path / "kinetic.nc")
+    assert fp.load(tmp_path / "kinetic.nc").force is None
+
+
+def test_half_a_file_never_replaces_a_good_one(tmp_path):
+    target = tmp_path / "result.txt"
+    target.write_text("good")
+
+    def fails(path):
+        path.write_text("half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(target, fails)
+    assert target.read_text() == "good"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_unusable_files_are_named(tmp_path, sol):
+    with pytest.raises(fp.InvalidInput, match=r"got no file at .*nothing\.nc"):
+        fp.load(tmp_path / "nothing.nc")
+    (tmp_path / "text.nc").write_text("no NetCDF")
+    with pytest.raises(fp.InvalidInput, match="expected a NetCDF-4 file"):
+        fp.load(tmp_path / "text.nc")
+    xr.Dataset({"a": ("x", [1.0])}).to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
+    with pytest.raises(fp.InvalidInput, match=r"expected a file written by Solution\.save"):
+        fp.load(tmp_path / "other.nc")
+    with pytest.raises(fp.InvalidInput, match="expected an existing directory"):
+        sol.save(tmp_path / "missing" / "ou.nc")
