@@ -109,4 +109,6 @@ def entropy_productions(solution: Solution) -> list[float]:
             )
         else:
             values.append(level["entropy_production"])
+            if tuple(level["shape"]) == solution.grid.shape:
+                break
     return values

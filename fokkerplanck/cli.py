@@ -45,10 +45,12 @@ def run(
     chains: Annotated[int, typer.Option(help="Simulated chains; 0 for no simulation.")] = 1000,
     steps: Annotated[int, typer.Option(help="Recorded steps of each.")] = 20_000,
     seed: Annotated[int, typer.Option(help="Of the simulation.")] = 7,
-    output: Annotated[Path | None, typer.Option(help="Directory for result.nc, summary.json and figure.png.")] = None,
+    output: Annotated[Path, typer.Option(help="Directory for the files; those of an earlier run are replaced.")] = Path(
+        "out"
+    ),
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead of a table.")] = False,
 ) -> None:
-    """From a data set, or a case of the gallery, to a verdict on its stationary state."""
+    """From a data set, or a case of the gallery, to a verdict: a table, result.nc, summary.json and figure.png."""
     settings = {"l2": l2, "learning_rate": learning_rate, "batch_size": batch_size, "sampling": sampling}
     given = {key: value for key, value in settings.items() if value is not None}
     if data is not None:
@@ -66,9 +68,8 @@ def run(
         case = cases.get(name, **given)
     if case.sgd is not None and chains != 0:
         check_counts(chains=chains, steps=steps)  # before the solve, not after it
-    folder = None if output is None else make_directory(output)
-    analysis = _analyse(case, rtol=rtol, chains=chains, steps=steps, seed=seed, folder=folder)
-    files = [] if folder is None else analysis.save(folder)
+    folder = make_directory(output)
+    analysis, files = _work(case, rtol=rtol, chains=chains, steps=steps, seed=seed, folder=folder)
     if json:
         print(to_json(analysis.summary(), indent=2))
     else:
@@ -117,26 +118,27 @@ def _own_case(path: Path, target: str | None, features: str | None, model: str, 
     )
 
 
-def _analyse(case: Case, *, rtol: float, chains: int, steps: int, seed: int, folder: Path | None) -> Analysis:
-    """Solve and simulate; whatever stops the work, what there is by then is saved and named."""
-    saved: Any = None
+def _work(case: Case, *, rtol: float, chains: int, steps: int, seed: int, folder: Path) -> tuple[Analysis, list[Path]]:
+    """Solve, simulate and write; whatever stops the work, what there is by then is saved and named."""
+    so_far: Any = None
     try:
-        analysis = analyse(case, rtol=rtol)
-        saved = analysis
-        return analysis if case.sgd is None or chains == 0 else analysis.simulated(chains=chains, steps=steps, rng=seed)
+        so_far = analysis = analyse(case, rtol=rtol)
+        if case.sgd is not None and chains != 0:
+            so_far = analysis = analysis.simulated(chains=chains, steps=steps, rng=seed)
+        return analysis, analysis.save(folder)
     except (NotConverged, DensityCutByWall) as error:
-        _keep(getattr(error, "best", None) or saved, folder)
+        _keep(error.best or so_far, folder)
         raise
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print("interrupted", file=sys.stderr)
-        _keep(saved, folder)
+        _keep(getattr(error, "best", None) or so_far, folder)
         raise SystemExit(FAILED) from None
 
 
-def _keep(result: Any, folder: Path | None) -> None:
+def _keep(result: Any, folder: Path) -> None:
     """Save an incomplete result beside where the complete one would have gone."""
-    if result is None or not hasattr(result, "to_dataset") or folder is None:
-        print("nothing was saved", file=sys.stderr)
+    if result is None:
+        print("nothing was saved: no grid had been solved", file=sys.stderr)
         return
     path = folder / "partial.nc"
     write_dataset(result.to_dataset(), path)

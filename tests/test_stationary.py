@@ -267,6 +267,22 @@ def test_disconnected_noise_is_refused():
         solve_stationary(process, fp.Box([-4], [4]))
 
 
+def test_interruption_keeps_the_last_complete_grid(monkeypatch, vortices):
+    case, _ = vortices
+    solve_level = log_density.solve_level
+
+    def interrupted(coefficients, start, *, steepest):
+        if coefficients.grid.shape == (64, 64):
+            raise KeyboardInterrupt
+        return solve_level(coefficients, start, steepest=steepest)
+
+    monkeypatch.setattr(stationary, "solve_level", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        solve_stationary(case.process, case.box)
+    assert caught.value.best.grid.shape == (32, 32)
+    assert fp.detailed_balance(caught.value.best).verdict in ("broken", "undecided")
+
+
 def test_failed_grids_are_skipped_and_recorded(monkeypatch, vortices):
     """A grid on which Newton's method stalls costs a grid, not the answer."""
     case, _ = vortices
@@ -281,6 +297,22 @@ def test_failed_grids_are_skipped_and_recorded(monkeypatch, vortices):
     sol = solve_stationary(case.process, case.box, rtol=1e-2)
     assert density_error(sol, case.exact.density) < 1e-2
     assert [level.get("stalled") for level in sol.diagnostics["levels"][:3]] == [None, "made to stall", None]
+
+
+def test_a_finest_grid_that_fails_leaves_the_one_before(monkeypatch, vortices):
+    case, _ = vortices
+    solve_level = log_density.solve_level
+
+    def stalls_last(coefficients, start, *, steepest):
+        if coefficients.grid.shape == (64, 64):
+            raise log_density.Stalled("made to stall")
+        return solve_level(coefficients, start, steepest=steepest)
+
+    monkeypatch.setattr(stationary, "solve_level", stalls_last)
+    with pytest.raises(fp.NotConverged, match=r"no density was found on \(64, 64\) cells \(made to stall\)") as caught:
+        solve_stationary(case.process, case.box, shape=(64, 64))
+    assert caught.value.best.grid.shape == (32, 32)
+    assert fp.detailed_balance(caught.value.best).entropy_production > 0
     monkeypatch.setattr(stationary, "solve_level", lambda *a, **k: (_ for _ in ()).throw(log_density.Stalled("never")))
     with pytest.raises(fp.NotConverged, match="no density was found"):
         solve_stationary(case.process, case.box, shape=(32, 32))

@@ -12,7 +12,7 @@ from scipy.interpolate import RegularGridInterpolator
 from .. import currents
 from ..errors import DensityCutByWall, InvalidInput, NotConverged
 from ..grid import Array, Box, Grid
-from ..operators import FaceCoefficients, face_coefficients, to_centers
+from ..operators import FaceCoefficients, difference_scale, face_coefficients, to_centers
 from ..process import DiffusionProcess
 from ..progress import progress_bar
 from ..results import Solution
@@ -82,6 +82,8 @@ def solve_stationary(
         If the estimates do not reach ``rtol`` within ``max_cells``, or no grid could be solved; carries the best result.
     DensityCutByWall
         If a reflecting wall holds more than ``max_wall_mass``; carries the solution inside the box.
+    KeyboardInterrupt
+        On Ctrl-C; with an attribute ``best``, the solution on the last complete grid, where there is one.
 
     References
     ----------
@@ -109,13 +111,19 @@ def solve_stationary(
     grids = _nested(box, shape, limit)
     started = time.perf_counter()
     hierarchy = _Hierarchy(process, tolerance)
+    settings = {"rtol": None if shape is not None else tolerance, "max_cells": limit, "max_wall_mass": allowed}
     with progress_bar("solving", sum(grid.size for grid in grids), show=progress) as advance:
         for grid in grids:
-            hierarchy.add(grid)
+            try:
+                hierarchy.add(grid)
+            except KeyboardInterrupt as error:
+                hierarchy.records.pop()
+                if hierarchy.solved:
+                    error.best = hierarchy.solution(settings)  # type: ignore[attr-defined]
+                raise
             advance(grid.size)
             if shape is None and hierarchy.accurate:
                 break
-    settings = {"rtol": None if shape is not None else tolerance, "max_cells": limit, "max_wall_mass": allowed}
     solution = hierarchy.solution(settings | {"seconds": time.perf_counter() - started})
     _check(solution, hierarchy, allowed, asked=shape is None, finest=grids[-1])
     return solution
@@ -126,7 +134,7 @@ class _Grade:
     """One grid of the hierarchy and how it differs from the one before."""
 
     level: Level
-    entropy_production: float | None
+    force: Array | None
     drift_scale: float  # ∫|u|p: the current there would be if nothing balanced the drift
     drift_entropy: float | None  # ∫ p uᵀD⁻¹u: the entropy production if nothing balanced the drift
     current_total: float
@@ -142,32 +150,34 @@ class _Hierarchy:
         self.process = process
         self.tolerance = tolerance
         self.grades: list[_Grade] = []
+        self.earlier: list[_Grade] = []  # those before the last grid that failed
         self.records: list[dict[str, Any]] = []
         self.phi: Array | None = None
         self.grid: Grid | None = None
-        self.force: Array | None = None
 
     def add(self, grid: Grid) -> None:
+        """Solve one more grid; its record is marked ``stalled`` until it is solved."""
         started = time.perf_counter()
+        record: dict[str, Any] = {"shape": grid.shape, "stalled": "not finished"}
+        self.records.append(record)
         coefficients = face_coefficients(self.process, grid)
         if self.phi is None or self.grid is None:
             start = _first_guess(self.process, coefficients)
         else:
             start = prolong(self.phi, self.grid)
         self.phi, self.grid = start, grid
-        record: dict[str, Any] = {"shape": grid.shape}
-        self.records.append(record)
         level = _solve(coefficients, start, record)
-        if level is None:
-            self.grades.clear()  # estimates compare neighbouring grids only
+        if level is None:  # estimates compare neighbouring grids only, so they start afresh on the next one
+            self.earlier = self.grades or self.earlier
+            self.grades = []
             return
         self.phi = level.phi
-        velocity = self.process.current_velocity(grid.cell_points(), grid.box.widths)
+        velocity = self.process.current_velocity(grid.cell_points(), difference_scale(grid))
         force = currents.thermodynamic_force(velocity, self.process.diffusion(grid.cell_points()))
         production = None if force is None else currents.entropy_production(level.flux, force)
         grade = _Grade(
             level=level,
-            entropy_production=production,
+            force=force,
             drift_scale=_mean(np.sqrt(np.sum(velocity**2, axis=0)), level),
             drift_entropy=None if force is None else _mean(np.einsum("i...,i...->...", force, velocity), level),
             current_total=currents.total_current(level.flux),
@@ -179,7 +189,6 @@ class _Hierarchy:
             grade.density_change = float(np.abs(change).sum()) * coarse.grid.cell_volume
             grade.current_change = currents.total_current(restrict_faces(level.flux, coarse.grid) - coarse.flux)
         self.grades.append(grade)
-        self.force = force
         record |= {
             "newton_steps": level.steps,
             "regular_mass": level.regular_mass,
@@ -192,13 +201,17 @@ class _Hierarchy:
 
     @property
     def density_error(self) -> float:
-        return extrapolated_error([g.density_change for g in self.grades], ROUND_OFF)
+        return extrapolated_error([g.density_change for g in self.solved], ROUND_OFF)
 
     @property
     def current_error(self) -> float:
         """Absolute: ∫|J − J_exact|."""
-        floor = ROUND_OFF * self.grades[-1].one_way if self.grades else 0.0
-        return extrapolated_error([g.current_change for g in self.grades], floor)
+        return extrapolated_error([g.current_change for g in self.solved], ROUND_OFF * self.solved[-1].one_way)
+
+    @property
+    def solved(self) -> list[_Grade]:
+        """Neighbouring grids up to the last one that was solved."""
+        return self.grades or self.earlier
 
     @property
     def accurate(self) -> bool:
@@ -209,13 +222,13 @@ class _Hierarchy:
         return error <= self.tolerance * (last.drift_scale if unseen else last.current_total)
 
     def solution(self, settings: dict[str, Any]) -> Solution:
-        if not self.grades:
+        if not self.solved:
             reasons = "; ".join(f"{r['shape']}: {r['stalled']}" for r in self.records if "stalled" in r)
             raise NotConverged(
-                f"no density was found on the last of the grids tried ({reasons}). Give a box that holds the density more "
+                f"no density was found on any of the grids tried ({reasons}). Give a box that holds the density more "
                 "tightly, or less anisotropic noise"
             )
-        last = self.grades[-1]
+        last = self.solved[-1]
         total = last.current_total
         relative = self.current_error / total if total > 0.0 else np.inf
         diagnostics = {
@@ -232,7 +245,7 @@ class _Hierarchy:
             names=self.process.names,
             phi=last.level.phi,
             flux=last.level.flux,
-            force=self.force,
+            force=last.force,
             error=self.density_error,
             current_error=float(relative),
             diagnostics=diagnostics,
@@ -352,7 +365,7 @@ def _check(solution: Solution, hierarchy: _Hierarchy, allowed: float, *, asked: 
     if not abs(mass - 1.0) < 1e-12 or not np.isfinite(solution.phi).all():
         raise NotConverged(f"the density integrates to {mass!r} instead of 1", best=solution)
     imbalance = float(np.abs(solution.flux.divergence()).max()) * float(solution.grid.spacing.min())
-    vanishing = ROUND_OFF * hierarchy.grades[-1].one_way * float(np.exp(-solution.phi).max())
+    vanishing = ROUND_OFF * hierarchy.solved[-1].one_way * float(np.exp(-solution.phi).max())
     if imbalance > max(BALANCE * solution.flux.largest(), vanishing):
         raise NotConverged(
             f"the face current is not divergence-free: |∇·J|h is {imbalance:.2e}, "
@@ -367,6 +380,12 @@ def _check(solution: Solution, hierarchy: _Hierarchy, allowed: float, *, asked: 
             "Enlarge the box; if the wall is real and reflects, pass max_wall_mass=1",
             best=solution,
             wall_mass=cut,
+        )
+    if not hierarchy.grades:
+        raise NotConverged(
+            f"no density was found on {finest.shape} cells ({hierarchy.records[-1]['stalled']}); the one on "
+            f"{solution.grid.shape} cells is in this exception's .best",
+            best=solution,
         )
     if asked and not hierarchy.accurate:
         raise NotConverged(
