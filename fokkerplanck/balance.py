@@ -70,6 +70,7 @@ def detailed_balance(solution: Solution, *, tolerance: float = 0.01) -> Detailed
 
     Examples
     --------
+    >>> import numpy as np
     >>> import fokkerplanck as fp
     >>> swirl = fp.DiffusionProcess(lambda x: np.stack([-x[0] + x[1], -x[1] - x[0]]), 0.5, dim=2)
     >>> fp.detailed_balance(fp.solve_stationary(swirl, fp.Box([-5, -5], [5, 5]), shape=(64, 64))).verdict

@@ -110,12 +110,12 @@ class SGD:
         InvalidInput
             For ``sampling="epoch"``, and where the minibatch is all of the data, so that there is no noise.
         """
-        model, scale = self.model, self._noise_scale()
+        model, scale, moments = self.model, self._noise_scale(), _OnPoints(self.model)
         return DiffusionProcess(
-            lambda x: -model.gradient(x),
-            lambda x: scale * model.noise_covariance(x),
+            lambda x: -moments(x)[0],
+            lambda x: scale * moments(x)[1],
             dim=model.dim,
-            divergence=lambda x: scale * model.noise_divergence(x),
+            divergence=lambda x: scale * moments(x)[2],
             names=model.names,
         )
 
@@ -224,3 +224,18 @@ class SGD:
             )
         scale = self.learning_rate / (2.0 * B)
         return scale * (n - B) / (n - 1) if self.sampling == "without_replacement" else scale
+
+
+class _OnPoints:
+    """The moments of a model's gradient, kept for the points last asked for: drift, D and ∇·D are asked for in turn."""
+
+    def __init__(self, model: LossModel) -> None:
+        self.model = model
+        self.points: Array | None = None
+        self.values: tuple[Array, Array, Array] | None = None
+
+    def __call__(self, x: Array) -> tuple[Array, Array, Array]:
+        if self.values is None or self.points is None or not np.array_equal(x, self.points):
+            self.values = self.model.moments(x)
+            self.points = x.copy()
+        return self.values

@@ -82,12 +82,12 @@ class LossModel:
         """L, shape (...), at points θ of shape (d, ...)."""
         points, tail = self._points(theta)
         penalty = 0.5 * self.l2 * (points**2).sum(axis=1)
-        return np.asarray((self._at(points, "loss")[:, 0] + penalty).reshape(tail))
+        return np.asarray((self._at(points, "loss")["loss"][:, 0] + penalty).reshape(tail))
 
     def gradient(self, theta: ArrayLike) -> Array:
         """∇L, shape (d, ...), at points of shape (d, ...)."""
         points, tail = self._points(theta)
-        return _lead(self._at(points, "gradient") + self.l2 * points, tail)
+        return _lead(self._at(points, "gradient")["gradient"] + self.l2 * points, tail)
 
     def sample_gradients(self, theta: ArrayLike) -> Array:
         r"""Gradient of every sample's loss, the penalty included: :math:`\nabla\ell_k + \lambda\theta`, shape (n, d, ...)."""
@@ -104,17 +104,24 @@ class LossModel:
         .. math:: \Sigma = \frac1n\sum_k (g_k - \bar g)(g_k - \bar g)^\top,\qquad g_k = \nabla\ell(\theta\cdot x_k, y_k)
         """
         points, tail = self._points(theta)
-        return _lead(self._at(points, "covariance"), tail)
+        return _lead(self._at(points, "covariance")["covariance"], tail)
 
     def noise_divergence(self, theta: ArrayLike) -> Array:
         r""":math:`\partial_j\Sigma_{ij}`, shape (d, ...), from the formula, not by differences."""
         points, tail = self._points(theta)
-        return _lead(self._at(points, "divergence"), tail)
+        return _lead(self._at(points, "divergence")["divergence"], tail)
+
+    def moments(self, theta: ArrayLike) -> tuple[Array, Array, Array]:
+        """``gradient``, ``noise_covariance`` and ``noise_divergence`` in one pass over the samples."""
+        points, tail = self._points(theta)
+        out = self._at(points, "covariance", "divergence")
+        gradient = out["gradient"] + self.l2 * points
+        return _lead(gradient, tail), _lead(out["covariance"], tail), _lead(out["divergence"], tail)
 
     def hessian(self, theta: ArrayLike) -> Array:
         r""":math:`\partial_i\partial_j L`, shape (d, d, ...)."""
         points, tail = self._points(theta)
-        return _lead(self._at(points, "hessian") + self.l2 * np.eye(self.dim), tail)
+        return _lead(self._at(points, "hessian")["hessian"] + self.l2 * np.eye(self.dim), tail)
 
     @cached_property
     def minimum(self) -> Array:
@@ -165,15 +172,16 @@ class LossModel:
             )
         return np.ascontiguousarray(points.reshape(self.dim, -1).T), points.shape[1:]
 
-    def _at(self, points: Array, wanted: str) -> Array:
+    def _at(self, points: Array, *wanted: str) -> dict[str, Array]:
+        """The averages wanted, one row per point, in one pass over the samples."""
         count, d = points.shape
         shapes = {"loss": (1,), "gradient": (d,), "covariance": (d, d), "divergence": (d,), "hessian": (d, d)}
         out = {
-            name: np.empty((count, *(shape if name in (wanted, "gradient") else (0,) * len(shape))))
+            name: np.empty((count, *(shape if name in (*wanted, "gradient") else (0,) * len(shape))))
             for name, shape in shapes.items()
         }
         at_points(KINDS[self.kind], self.X, self.y, points, *out.values())
-        return out[wanted]
+        return out
 
 
 def linear_regression(X: ArrayLike, y: ArrayLike, *, l2: float = 0.0, names: Sequence[str] | None = None) -> LossModel:

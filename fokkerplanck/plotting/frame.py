@@ -1,0 +1,133 @@
+"""What is around a picture, and what every picture has: axes, windows, images, colour bars, labels."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import Colormap, ListedColormap
+from matplotlib.contour import QuadContourSet
+from matplotlib.text import Text
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from ..errors import InvalidInput
+from ..grid import Array
+from . import numbers
+
+Window = tuple[tuple[float, float], tuple[float, float]]
+
+# Perceptually uniform; the yellow end is cut off so that white streamlines are seen at the mode as well.
+SEQUENTIAL: Colormap = ListedColormap(colormaps["viridis"](np.linspace(0.0, 0.8, 256)), "viridis_to_green")
+DIVERGING = "RdBu_r"
+LINE, SECOND = "#31688e", "#d1495b"
+
+WINDOW = 1e-5  # pictures end where p falls below this share of its maximum
+EQUAL = 4.0  # axes have the same scale if the box's widths are within this factor
+
+
+def axes(ax: Axes | None) -> Axes:
+    """The axes given, or those of a new pyplot figure."""
+    if ax is not None:
+        if not isinstance(ax, Axes):
+            raise InvalidInput(f"ax: expected matplotlib Axes, got {kind(ax)}")
+        return ax
+    import matplotlib.pyplot as plt
+
+    _, made = plt.subplots(layout="constrained")
+    return made
+
+
+def window(values: xr.DataArray, periodic: Sequence[bool], level: float = WINDOW) -> Any:
+    """Limits of every axis around what is above a share of the maximum; all of a periodic axis."""
+    mask = values.values > level * float(values.max())
+    limits = []
+    for axis in range(values.ndim):
+        at = np.asarray(values.coords[values.dims[axis]].values)
+        half = 0.5 * (at[1] - at[0])
+        start, stop = span(mask.any(axis=tuple(a for a in range(values.ndim) if a != axis)))
+        if periodic[axis]:
+            start, stop = 0, at.size
+        limits.append((float(at[start] - half), float(at[stop - 1] + half)))
+    return tuple(limits)
+
+
+def span(mask: Any) -> tuple[int, int]:
+    """From the first to after the last True; everything where there is none."""
+    inside = np.flatnonzero(mask)
+    return (int(inside[0]), int(inside[-1]) + 1) if inside.size else (0, mask.size)
+
+
+def image(ax: Axes, values: xr.DataArray, cmap: str | Colormap, low: float, high: float) -> QuadMesh:
+    """The transposed array on the cell edges, blank where it is not finite."""
+    data = np.ma.masked_invalid(values.values.T)
+    x, y = edges(values, 0), edges(values, 1)
+    return ax.pcolormesh(x, y, data, cmap=cmap, vmin=low, vmax=high, shading="flat", rasterized=True)
+
+
+def edges(values: xr.DataArray, axis: int) -> Array:
+    at = np.asarray(values.coords[values.dims[axis]].values, dtype=float)
+    half = 0.5 * (at[-1] - at[0]) / (at.size - 1)
+    return np.linspace(at[0] - half, at[-1] + half, at.size + 1)
+
+
+def draw(ax: Axes, values: xr.DataArray, window: Window | None) -> None:
+    """Labels, limits and aspect."""
+    ax.set(xlabel=label(values, 0), ylabel=label(values, 1))
+    widths = [np.ptp(edges(values, a)) for a in range(2)]
+    ax.set_aspect("equal" if max(widths) <= EQUAL * min(widths) else "auto")
+    if window is not None:
+        ax.set(xlim=window[0], ylim=window[1])
+
+
+def label(values: xr.DataArray, axis: int) -> str:
+    name = values.dims[axis]
+    units = values.coords[name].attrs.get("units")
+    return plain(f"{name} ({units})" if units else str(name))
+
+
+def colorbar(
+    ax: Axes | Sequence[Axes], drawn: QuadMesh | QuadContourSet, what: str, units: str = "", extend: str = "neither"
+) -> None:
+    """Beside the axes and as high as they are, whatever their aspect; a power of ten goes into the label."""
+    low, high = drawn.get_clim()
+    power = numbers.exponent(max(abs(low or 0.0), abs(high or 0.0)))
+    if power:
+        units = f"$10^{{{power}}}$" + (units[1:] if units.startswith("1/") else f" {units}")
+    first = ax if isinstance(ax, Axes) else ax[0]
+    figure = first.get_figure(root=True)
+    assert figure is not None
+    place: dict[str, Any] = {"ax": list(ax), "aspect": 22, "pad": 0.02} if not isinstance(ax, Axes) else {}
+    bar = figure.colorbar(
+        drawn,
+        **(place or {"cax": first.inset_axes((1.03, 0.0, 0.045, 1.0))}),
+        extend=extend,
+        ticks=MaxNLocator(7, steps=[1, 2, 2.5, 5, 10]),
+        format=FuncFormatter(lambda value, _: f"{value / 10.0**power:g}".replace("-", numbers.MINUS)),
+    )
+    bar.set_label(what + units, fontsize=9)
+    bar.ax.tick_params(labelsize=8.5)
+
+
+def say(ax: Axes, text: str, colour: str = "0.15", height: float = 0.5) -> Text:
+    return ax.text(0.5, height, text, color=colour, ha="center", va="center", transform=ax.transAxes, fontsize=9.5)
+
+
+def plain(text: str) -> str:
+    """Text in which no variable's name can start a formula."""
+    return text.replace("$", r"\$")
+
+
+def lines(text: str, width: int) -> str:
+    """Text broken between words, so that names stay whole."""
+    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
+
+
+def kind(x: Any) -> str:
+    """What was given instead of what was expected."""
+    return f"{type(x).__name__} {x!r:.60}"

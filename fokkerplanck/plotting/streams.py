@@ -1,0 +1,111 @@
+"""Streamlines: where a current is strong enough to be traced, and as wide as it is strong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.patches import FancyArrowPatch
+from matplotlib.streamplot import StreamplotSet
+from matplotlib.text import Text
+
+from ..grid import Array
+from ..results import Solution
+from ..sgd import Run
+from . import frame
+
+WIDEST = 2.6  # points, of a streamline where |J| is largest
+TAIL = 1e-4  # streamlines end where p falls below this share of its maximum
+FINEST = 64  # cells per axis of the arrows' grid
+FINEST_RUN = 24  # ditto for counts, where averaging is what makes the current visible
+SIGNIFICANT = 3.0  # standard errors by which a simulated current must exceed zero to be drawn
+
+
+def streamlines(
+    ax: Axes, x: Solution | Run | xr.DataArray, *, closeness: float, colour: str, top: float | None = None
+) -> StreamplotSet | Text:
+    """Streamlines of width ∝ |J|, where ``top`` (by default the largest |J|) is drawn widest."""
+    drawable = not isinstance(x, Solution) or x.current_error < 1.0
+    lines = traced(x) if drawable else None
+    say = "current within the noise of each bin" if isinstance(x, Run) else "no current resolved"
+    if lines is None:
+        return frame.say(ax, say, colour, 0.05)
+    xs, ys, field = lines
+    size = np.hypot(*field)
+    size = np.nan_to_num(size / (top or np.nanmax(size)))
+    before = set(ax.patches)
+    drawn = ax.streamplot(
+        xs,
+        ys,
+        field[0].T,
+        field[1].T,
+        density=closeness,
+        color=colour,
+        linewidth=WIDEST * size.T,
+        minlength=0.2,
+        arrowstyle="-|>,head_length=0.45,head_width=0.26",
+    )
+    if not len(drawn.lines.get_paths()):  # nothing but scattered blocks
+        drawn.lines.remove()
+        return frame.say(ax, say, colour, 0.05)
+    for arrow in set(ax.patches) - before:
+        if isinstance(arrow, FancyArrowPatch):
+            width = float(arrow.get_linewidth())
+            arrow.set_mutation_scale(16.0 * math.sqrt(width / WIDEST))
+            arrow.set_linewidth(0.0)
+            arrow.set_visible(width > 0.04 * WIDEST)
+    return drawn
+
+
+def traced(x: Solution | Run | xr.DataArray) -> tuple[Array, Array, Array] | None:
+    """Block centres and block means of the current, cut to where there is some and NaN where it means nothing."""
+    if isinstance(x, Run):
+        blocks = tuple(math.ceil(n / FINEST_RUN) for n in x.grid.shape)
+        sizes = x.learning_rate * x.grid.cell_volume / x.grid.spacing
+        weights = x.group_samples[:, None, None]
+        low, high = (slice(None, -1), slice(1, None))
+        fx, fy = x.crossings
+        groups = np.stack(
+            [
+                _blocks(0.5 * (fx[:, low] + fx[:, high]) / (weights * sizes[0]), blocks),
+                _blocks(0.5 * (fy[:, :, low] + fy[:, :, high]) / (weights * sizes[1]), blocks),
+            ]
+        )
+        field = np.asarray((groups * weights).sum(axis=1) / x.samples)
+        error = groups.std(axis=1, ddof=1) / math.sqrt(groups.shape[1])
+        p = _blocks(x.density.values, blocks)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            # Both components together: a vortex has places where either of them is zero.
+            z = np.sqrt(((field / error) ** 2).sum(axis=0))
+        keep = (p > TAIL * p.max()) & np.isfinite(z) & (z > SIGNIFICANT)
+        xs, ys = (_line_blocks(x.grid.centers(a), blocks[a]) for a in range(2))
+    else:
+        array = x if isinstance(x, xr.DataArray) else x.current
+        weight = np.hypot(*array.values) if isinstance(x, xr.DataArray) else x.density.values
+        spans = [frame.span(weight.max(axis=1 - a) > TAIL * weight.max()) for a in range(2)]
+        if weight.max() == 0.0:
+            return None
+        blocks = tuple(math.ceil((stop - start) / FINEST) for start, stop in spans)
+        cut = tuple(slice(*span) for span in spans)
+        field, p = _blocks(array.values[:, cut[0], cut[1]], blocks), _blocks(weight[cut], blocks)
+        keep = p > TAIL * p.max()
+        xs, ys = (_line_blocks(array.coords[array.dims[a + 1]].values[cut[a]], blocks[a]) for a in range(2))
+    if min(field.shape[1:]) < 2 or not np.any(keep & (np.hypot(*field) > 0.0)):
+        return None
+    return xs, ys, np.where(keep, field, np.nan)
+
+
+def _blocks(values: Array, sizes: Sequence[int]) -> Array:
+    """Means over blocks of the last two axes; a remainder at the upper ends is dropped."""
+    n, m = (values.shape[a - 2] // sizes[a] for a in range(2))
+    head = values[..., : n * sizes[0], : m * sizes[1]]
+    return np.asarray(head.reshape(*values.shape[:-2], n, sizes[0], m, sizes[1]).mean(axis=(-3, -1)))
+
+
+def _line_blocks(values: Array, size: int) -> Array:
+    n = values.size // size
+    means = values[: n * size].reshape(n, size).mean(axis=1)
+    return np.linspace(means[0], means[-1], n)  # streamplot wants steps that are equal to round-off

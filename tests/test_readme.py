@@ -1,0 +1,30 @@
+"""The first screen of the README runs, and prints what it says it prints."""
+
+import re
+from pathlib import Path
+
+import matplotlib
+import pytest
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
+def test_first_script_runs_and_prints_what_the_readme_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    monkeypatch.chdir(tmp_path)
+    script, shown = blocks("python")[0], blocks("text")[0]
+    names: dict[str, object] = {"__name__": "__main__"}
+    try:
+        exec(compile(script, str(README), "exec"), names)
+    finally:
+        pyplot.close("all")
+    assert (tmp_path / "vortices.png").stat().st_size > 10_000  # a blank figure has 3 kB
+    assert capsys.readouterr().out == shown
