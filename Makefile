@@ -1,0 +1,68 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+NOTEBOOKS := $(wildcard notebooks/*.md)
+EXECUTED := $(NOTEBOOKS:notebooks/%.md=build/notebooks/%.ipynb)
+
+.PHONY: help run test lint format docs notebooks picture clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make run        install into .venv and solve the breast-cancer case; results in out/"
+	@echo "make test       run the tests"
+	@echo "make lint       ruff, mypy and the import contracts"
+	@echo "make format     let ruff rewrite the code in the house format"
+	@echo "make docs       build the documentation into docs/_build/html, warnings are errors"
+	@echo "make notebooks  execute the notebooks into build/notebooks, errors fail"
+	@echo "make picture    draw the picture of the README again"
+	@echo "make clean      delete everything that the targets above made"
+
+run: $(VENV)/installed
+	$(BIN)/fokkerplanck run breast-cancer --output out
+
+test: $(VENV)/installed-test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/installed-dev
+	$(BIN)/python -m sphinx -W --keep-going -E -q docs docs/_build/html
+
+notebooks: $(EXECUTED)
+
+build/notebooks/%.ipynb: notebooks/%.md $(wildcard fokkerplanck/*.py fokkerplanck/*/*.py) | $(VENV)/installed-dev
+	@mkdir -p $(@D)
+	$(BIN)/jupytext --quiet --to ipynb --output $@ $<
+	$(BIN)/jupyter-execute --inplace --timeout=600 $@
+
+picture: $(VENV)/installed
+	$(BIN)/python docs/picture.py
+
+# One stamp file per set of dependencies. The install is editable, so only pyproject.toml asks for a new one.
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --editable .
+	@touch $@
+
+$(VENV)/installed-%: pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --editable ".[$*]"
+	@touch $@ $(VENV)/installed
+
+clean:
+	rm -rf $(VENV) build dist out docs/_build docs/notebooks
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find fokkerplanck tests -type d -name __pycache__ -prune -exec rm -rf {} +
