@@ -103,7 +103,7 @@ class Analysis:
         if self.balance is not None:
             balance = self.balance
             rows.append(
-                ("entropy production", f"{balance.entropy_production:.4g} ± {balance.entropy_production_error:.1g}")
+                ("entropy production", f"{balance.entropy_production:.4g} ± {balance.entropy_production_error:.2g}")
             )
             rows.append(("detailed balance", f"{balance.verdict}: {balance.reasoning}"))
         if self.comparison is not None and self.run is not None:
@@ -120,14 +120,14 @@ class Analysis:
         area = comparison.circulation
         for k, (i, j) in enumerate(area.pairs):
             plane = f" ({run.names[i]}, {run.names[j]})" if len(area.pairs) > 1 else ""
-            rows.append((f"circulation{plane}", f"measured {area.measured[k]:.5g} ± {area.error[k]:.1g}"))
+            rows.append((f"circulation{plane}", f"measured {area.measured[k]:.5g} ± {area.error[k]:.2g}"))
             rows.append(("", f"diffusion limit {area.predicted[k]:.5g} (z = {area.z_predicted[k]:+.1f})"))
             if area.finite is not None and area.z_finite is not None:
                 rows.append(("", f"at this learning rate {area.finite[k]:.5g} (z = {area.z_finite[k]:+.1f})"))
         if comparison.p_value is not None:
             p = comparison.p_value
             shown = f"p = {p:.2g}" if p > 1e-300 else "p < 1e-300"
-            rows.append(("area test", f"{shown} that the chains sweep no area (detailed balance)"))
+            rows.append(("area test", f"{shown} for chains that sweep no area, as detailed balance demands"))
         rows.append(("agreement", comparison.sentence))
         return rows
 
