@@ -7,7 +7,7 @@ import numpy as np
 from .grid import Array
 from .operators import FaceField
 
-SINGULAR = 1e-12  # eigenvalue ratio below which D⁻¹ is round-off of D
+SINGULAR = 1e-12  # smallest eigenvalue of D/√(D_ii D_jj) below which D⁻¹ is round-off of D
 
 
 def thermodynamic_force(velocity: Array, diffusion: Array) -> Array | None:
@@ -26,8 +26,11 @@ def thermodynamic_force(velocity: Array, diffusion: Array) -> Array | None:
     ndarray, shape (d, ...), or None
     """
     tensor = np.moveaxis(diffusion, (0, 1), (-2, -1))
-    eigenvalues = np.linalg.eigvalsh(tensor)
-    if (eigenvalues[..., 0] <= SINGULAR * eigenvalues[..., -1]).any():
+    root = np.sqrt(np.einsum("...ii->...i", tensor))
+    if not (root > 0.0).all():
+        return None
+    correlation = tensor / (root[..., :, None] * root[..., None, :])  # units of the variables do not matter
+    if (np.linalg.eigvalsh(correlation)[..., 0] <= SINGULAR).any():
         return None
     force = np.linalg.solve(tensor, np.moveaxis(velocity, 0, -1)[..., None])[..., 0]
     return np.asarray(np.moveaxis(force, -1, 0), dtype=float)

@@ -115,13 +115,14 @@ class Grid:
     shape: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        shape = (self.shape,) if isinstance(self.shape, int) else tuple(self.shape)
-        whole = all(isinstance(n, (int, np.integer)) for n in shape)
-        if len(shape) != self.box.dim or not whole or min(shape) < SMALLEST:
+        cells = np.atleast_1d(np.asarray(self.shape))
+        whole = cells.ndim == 1 and cells.dtype.kind in "iu"
+        shape = tuple(cells.tolist())
+        if not whole or len(shape) != self.box.dim or min(shape) < SMALLEST:
             raise InvalidInput(
                 f"shape: expected {self.box.dim} whole numbers of at least {SMALLEST} cells, got {self.shape!r}"
             )
-        object.__setattr__(self, "shape", tuple(int(n) for n in shape))
+        object.__setattr__(self, "shape", shape)
 
     @property
     def dim(self) -> int:

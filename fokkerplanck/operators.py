@@ -12,6 +12,7 @@ from .process import DiffusionProcess
 
 # Differences of D reach two steps of 1e-3 × this many cells past a face: 0.2 of a cell, so never outside the box.
 CELLS_PER_SCALE = 100
+SEAM = 1e-6  # relative mismatch round a ring: above the 1e-9 of the differences of D, below any real jump
 
 
 @dataclass(frozen=True)
@@ -109,9 +110,25 @@ def face_coefficients(process: DiffusionProcess, grid: Grid) -> FaceCoefficients
         tensor = np.zeros((grid.dim, *grid.face_shape(axis)))
         u[where] = process.current_velocity(points, scale)[axis]
         tensor[(slice(None), *where)] = process.diffusion(points)[axis]
+        if grid.periodic[axis]:
+            _check_seam(np.concatenate([u[None], tensor]), grid, axis, process.names[axis])
         velocity.append(u)
         diffusion.append(tensor)
     return FaceCoefficients(grid, tuple(velocity), tuple(diffusion))
+
+
+def _check_seam(coefficients: Array, grid: Grid, axis: int, name: str) -> None:
+    """Both ends of a periodic axis are the same place; there u and D have to be the same."""
+    ends = np.take(coefficients, [0, -1], axis + 1)
+    gap = np.abs(np.diff(ends, axis=axis + 1)).max(axis=tuple(range(1, ends.ndim)))
+    size = np.abs(coefficients).max(axis=tuple(range(1, ends.ndim)))
+    size[0] += size[1:].max() / grid.box.widths.min()  # a velocity that is all round-off counts as zero
+    if (gap > SEAM * size).any():
+        raise InvalidInput(
+            f"periodic axis {name}: expected the same drift and diffusion at {name} = {grid.box.lower[axis]:g} and "
+            f"{grid.box.upper[axis]:g}, got a jump of {float((gap / np.where(size > 0, size, 1)).max()):.2g} of their largest "
+            "value. The box must hold a whole number of periods; a function with a jump there should take x modulo the period"
+        )
 
 
 def difference_scale(grid: Grid) -> Array:

@@ -13,6 +13,16 @@ from .errors import InvalidInput
 Array = NDArray[np.float64]
 Field = Callable[[Array], Any]
 
+FILE_NAMES = {
+    "component",
+    "density",
+    "log_density",
+    "current",
+    "force",
+    "potential",
+    "stream_function",
+    "density_difference",
+}
 INTERPRETATIONS = ("ito", "stratonovich", "isothermal")
 ROUND_OFF = 1e-12  # a tensor assembled in double precision is symmetric and semidefinite to ~1e-15 of its largest entry
 # Derivatives of D and sigma are taken by the fourth-order central stencil with this step, as a fraction of the box:
@@ -81,7 +91,7 @@ class DiffusionProcess:
         divergence: Field | None = None,
         names: Sequence[str] | None = None,
     ) -> None:
-        if not isinstance(dim, (int, np.integer)) or dim < 1:
+        if not isinstance(dim, (int, np.integer)) or isinstance(dim, bool) or dim < 1:
             raise InvalidInput(f"dim: expected a positive whole number of state variables, got {dim!r}")
         if interpretation not in INTERPRETATIONS:
             raise InvalidInput(f"interpretation: expected one of {INTERPRETATIONS}, got {interpretation!r}")
@@ -99,6 +109,7 @@ class DiffusionProcess:
         labels = letters if names is None else tuple(names)
         if len(labels) != dim or len(set(labels)) != dim or not all(isinstance(n, str) and n for n in labels):
             raise InvalidInput(f"names: expected {dim} different non-empty names, got {names!r}")
+        _check_names(labels)
         self.dim = int(dim)
         self.interpretation = interpretation
         self.names = labels
@@ -190,7 +201,10 @@ def _as_field(value: Any, shape: tuple[int, ...] | None, name: str) -> Field:
 def _evaluate(field: Field, x: Array, lead: tuple[int | None, ...], name: str) -> Array:
     """Call a user's function and refuse anything but finite real numbers of the shape promised."""
     x = np.asarray(x, dtype=float)
-    values = np.asarray(field(x))
+    try:
+        values = np.asarray(field(x.copy()))  # a copy, so that a function that works in place changes nothing of ours
+    except ValueError as error:
+        raise InvalidInput(f"{name}(x): failed for x of shape {x.shape}: {error}") from error
     tail = x.shape[1:]
     expected = tuple("k" if n is None else n for n in lead) + tail
     fits = values.ndim == len(expected) and all(
@@ -214,17 +228,35 @@ def _evaluate(field: Field, x: Array, lead: tuple[int | None, ...], name: str) -
     return values
 
 
+def _check_names(names: tuple[str, ...]) -> None:
+    """Names become coordinates of result files, where some are taken."""
+    taken = [
+        n for n in names if n in FILE_NAMES or n.startswith(("current_", "flux_", "simulated_")) or "/" in n or n == "."
+    ]
+    taken += [n for n in names if any(n == f"{m}{suffix}" for m in names for suffix in ("_edge", "_bin"))]
+    if taken:
+        raise InvalidInput(
+            f"names: expected names that a result file can hold, got {taken[0]!r}, which contains a slash or is the name of a "
+            "field there. Rename the variable (or the column of the data)"
+        )
+
+
 def _check_tensor(tensor: Array, x: Array) -> None:
-    size = np.abs(tensor).max(axis=(0, 1))
-    skew = np.abs(tensor - np.swapaxes(tensor, 0, 1)).max(axis=(0, 1)) > ROUND_OFF * size
+    """Symmetry and semidefiniteness, both in units of √(D_ii D_jj), so that the units of the variables do not matter."""
+    diagonal = np.einsum("ii...->i...", tensor)
+    root = np.sqrt(np.abs(diagonal))
+    unit = np.where(root > 0.0, root, 1.0)
+    unit = unit[:, None] * unit[None]
+    skew = np.asarray((np.abs(tensor - np.swapaxes(tensor, 0, 1)) > ROUND_OFF * unit).any(axis=(0, 1)))
     if skew.any():
         raise InvalidInput(
             f"diffusion(x): expected a symmetric tensor, got {_matrix(tensor, skew)} at x = {_point(x, skew)}. "
             "D = ½σσᵀ is symmetric; pass σ itself as noise="
         )
-    lowest = np.linalg.eigvalsh(np.moveaxis(tensor, (0, 1), (-2, -1)))[..., 0]
-    negative = lowest < -ROUND_OFF * size
+    smallest = np.linalg.eigvalsh(np.moveaxis(tensor / unit, (0, 1), (-2, -1)))[..., 0]
+    negative: NDArray[np.bool_] = np.asarray(smallest < -ROUND_OFF)
     if negative.any():
+        lowest = np.linalg.eigvalsh(np.moveaxis(tensor, (0, 1), (-2, -1)))[..., 0]
         raise InvalidInput(
             f"diffusion(x): expected no negative eigenvalue, got {lowest[negative].flat[0]:.6g} "
             f"at x = {_point(x, negative)}. A negative diffusion has no density"

@@ -140,5 +140,5 @@ def restore(dataset: xr.Dataset) -> Solution:
         phi = -dataset["log_density"].values
         names = tuple(meta["names"])
         return Solution(grid, names, phi, flux, force, meta["error"], meta["current_error"], meta["diagnostics"])
-    except KeyError as error:
+    except (KeyError, ValueError) as error:
         raise InvalidInput(f"expected a file written by Solution.save or a run, got one without {error}") from error

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import fokkerplanck as fp
+from fokkerplanck.balance import _error
 
 
 def verdict(process, box, n, **options):
@@ -71,6 +72,19 @@ def test_unseen_current_is_undecided_not_absent():
     assert verdict(faint, case.box, 128, tolerance=1e-5).verdict == "undecided"
     # and says so: within one per cent of the drift
     assert verdict(faint, case.box, 128, tolerance=1e-2).verdict == "holds"
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([1.0], np.inf),
+        ([1.0, 0.5, 0.375], 1.25 * 0.125 / 3),  # second order
+        ([1.0, 0.5, 0.499], 1.25 * 0.125 / 3),  # faster by accident is not believed
+        ([1.0, 0.5, 0.51], 1.5),  # crossing the limit
+    ],
+)
+def test_error_of_entropy_production(values, expected):
+    assert _error(values, 1e-14) == pytest.approx(expected)
 
 
 def test_singular_noise_is_refused():

@@ -47,13 +47,29 @@ def tensor(x):
     )
 
 
+def waving(field, box):
+    """A field made periodic on a box: a function of sines of the coordinates."""
+    low, width = np.array(box.lower), box.widths
+
+    def periodic(x):
+        shape = (-1,) + (1,) * (x.ndim - 1)
+        return field(1.8 * np.sin(2 * np.pi * (x - low.reshape(shape)) / width.reshape(shape) + 0.4))
+
+    return periodic
+
+
+def coefficients_on(grid):
+    box = grid.box
+    return face_coefficients(DiffusionProcess(waving(swirl, box), waving(tensor, box), dim=2), grid)
+
+
 BOUNDARIES = ["reflecting", "periodic", ("reflecting", "periodic")]
 
 
 @pytest.fixture(params=BOUNDARIES, ids=str)
 def padded(request):
     grid = Grid(Box([-2, -2], [2, 2.5], boundary=request.param), (10, 8))
-    return log_density._Padded(face_coefficients(DiffusionProcess(swirl, tensor, dim=2), grid))
+    return log_density._Padded(coefficients_on(grid))
 
 
 def rough(shape, seed, size):
@@ -89,7 +105,7 @@ def test_flux_of_the_linearised_balance_has_that_balance(padded):
 
 def test_flux_matches_numpy_on_a_torus():
     grid = Grid(Box([0, 0], [2, 3], boundary="periodic"), (8, 6))
-    coefficients = face_coefficients(DiffusionProcess(swirl, tensor, dim=2), grid)
+    coefficients = coefficients_on(grid)
     padded = log_density._Padded(coefficients)
     phi = rough(grid.shape, 21, 0.2)
     padded.freeze(phi, 1e9, 3.0)
@@ -105,6 +121,27 @@ def test_flux_matches_numpy_on_a_torus():
         expected = np.exp(-0.5 * (phi + left)) * v
         np.testing.assert_allclose(flux.components[a][tuple(inner)], expected, atol=1e-14 * np.abs(expected).max())
         np.testing.assert_array_equal(np.take(flux.components[a], 0, a), np.take(flux.components[a], -1, a))
+
+
+def test_cells_are_left_alone_only_among_their_like():
+    grid = Grid(Box([0, 0], [1, 1], boundary=("reflecting", "periodic")), (8, 8))
+    phi = np.zeros(grid.shape)
+    phi[4:, :] = 100.0
+    phi[6, 0] = 10.0
+    still = log_density._negligible(phi, grid)
+    assert not still[:5].any()  # row 4 touches row 3
+    assert still[5, 2:7].all()
+    assert not still[5:, [0, 1, 7]].any()  # neighbours of (6, 0), round the ring
+
+
+@pytest.mark.parametrize(("periodic", "count"), [((False, False), 2), ((True, False), 1)])
+def test_regions_are_joined_round_a_ring(periodic, count):
+    active = np.ones((6, 5), dtype=bool)
+    active[3] = False
+    region, found = log_density._regions(active, periodic)
+    assert found == count
+    assert (region == 0).sum() == 5
+    assert set(region[active]) == set(range(1, count + 1))
 
 
 def test_gth_solves_a_chain_spread_over_hundreds_of_decades():

@@ -79,5 +79,8 @@ def test_unusable_files_are_named(tmp_path, sol):
     xr.Dataset({"a": ("x", [1.0])}).to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
     with pytest.raises(fp.InvalidInput, match=r"expected a file written by Solution\.save"):
         fp.load(tmp_path / "other.nc")
+    xr.Dataset(attrs={"solution": "{"}).to_netcdf(tmp_path / "broken.nc", engine="h5netcdf")
+    with pytest.raises(fp.InvalidInput, match=r"expected a file written by Solution\.save"):
+        fp.load(tmp_path / "broken.nc")
     with pytest.raises(fp.InvalidInput, match="expected an existing directory"):
         sol.save(tmp_path / "missing" / "ou.nc")

@@ -124,6 +124,44 @@ def test_functions_that_misbehave(drift, diffusion, message):
         solve(drift, diffusion)
 
 
+def test_a_function_that_works_in_place_changes_nothing():
+    def in_place(x):
+        return np.multiply(x, -1.0, out=x)
+
+    diffusion = lambda x: (0.5 + 0.1 * x[0] ** 2) * np.eye(2).reshape(2, 2, *(1,) * (x.ndim - 1))  # noqa: E731
+    clean, rude = solve(lambda x: -x, diffusion), solve(in_place, diffusion)
+    np.testing.assert_array_equal(clean.density.values, rude.density.values)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-3, 1e-6])
+def test_units_of_one_variable_do_not_make_a_tensor_singular(unit):
+    process = fp.DiffusionProcess(lambda x: -x, np.diag([0.5, 0.5 * unit**2]), dim=2)
+    sol = fp.solve_stationary(process, fp.Box([-5, -5 * unit], [5, 5 * unit]), shape=(32, 32))
+    assert fp.detailed_balance(sol).verdict == "holds"
+    with pytest.raises(fp.InvalidInput, match="expected no negative eigenvalue"):
+        solve(diffusion=np.diag([0.5, -0.5 * unit**2]))
+
+
+@pytest.mark.parametrize("name", ["density", "flux_0", "a/b", "component", "x_edge"])
+def test_names_that_a_file_cannot_hold(name):
+    with pytest.raises(fp.InvalidInput, match="names that a result file can hold, got"):
+        fp.DiffusionProcess(lambda x: -x, 1.0, dim=2, names=("x", name))
+
+
+def test_ragged_results_are_named():
+    with pytest.raises(fp.InvalidInput, match=r"drift\(x\): failed for x of shape"):
+        solve(lambda x: [-x[0], 0.0])
+
+
+@pytest.mark.parametrize(
+    ("drift", "diffusion"), [(lambda x: -x, 1.0), (np.cos, lambda x: (1.5 + 0.1 * x)[None]), (np.sin, 1.0)]
+)
+def test_a_ring_must_close(drift, diffusion):
+    process = fp.DiffusionProcess(drift, diffusion, dim=1)
+    with pytest.raises(fp.InvalidInput, match="expected the same drift and diffusion at x = -3 and 3, got a jump"):
+        fp.solve_stationary(process, fp.Box([-3], [3], boundary="periodic"), shape=(32,))
+
+
 def test_round_off_asymmetry_is_no_error():
     tensor = np.array([[1.0, 0.1 + 0.2], [0.3, 1.0]])  # 0.1 + 0.2 ≠ 0.3 in double precision
     assert tensor[0, 1] != tensor[1, 0]

@@ -283,6 +283,25 @@ def test_interruption_keeps_the_last_complete_grid(monkeypatch, vortices):
     assert fp.detailed_balance(caught.value.best).verdict in ("broken", "undecided")
 
 
+def test_wells_that_exchange_nothing_are_refused():
+    """Two wells behind a barrier of 100 kT: their weights are beyond double precision, and the answer says so."""
+    process = fp.DiffusionProcess(lambda x: 400 * (x - x**3), 1.0, dim=1)
+    with pytest.raises(fp.NotConverged, match="falls apart into regions"):
+        solve_stationary(process, fp.Box([-2], [2]))
+
+
+def test_wells_behind_a_barrier_have_their_weights():
+    """A barrier of 20 kT, tilted: the share of the left well against quadrature."""
+    potential = lambda x: 80 * (x**4 / 4 - x**2 / 2) + 0.5 * x  # noqa: E731
+    process = fp.DiffusionProcess(lambda x: -80 * (x**3 - x) - 0.5, 1.0, dim=1)
+    sol = solve_stationary(process, fp.Box([-2], [2]), rtol=1e-4)
+    x = np.linspace(-2, 2, 200_001)
+    weight = np.exp(-potential(x))
+    exact = weight[x < 0].sum() / weight.sum()
+    left = sol.density.values[sol.grid.centers(0) < 0].sum() * sol.grid.cell_volume
+    assert left == pytest.approx(exact, rel=1e-4)
+
+
 def test_failed_grids_are_skipped_and_recorded(monkeypatch, vortices):
     """A grid on which Newton's method stalls costs a grid, not the answer."""
     case, _ = vortices
@@ -326,6 +345,12 @@ def test_a_finest_grid_that_fails_leaves_the_one_before(monkeypatch, vortices):
         ({"rtol": 2.0}, "to below 1, got 2"),
         ({"shape": (30, 32)}, "multiples of 4, at least 16"),
         ({"shape": (32,)}, "expected 2 whole numbers"),
+        ({"shape": 32.0}, "expected 2 whole numbers"),
+        ({"shape": (4096, 4096)}, "expected at most max_cells"),
+        ({"max_cells": np.inf}, "max_cells: expected a whole number"),
+        ({"max_cells": 10}, "max_cells: expected a whole number of at least 256"),
+        ({"max_wall_mass": np.nan}, "max_wall_mass: expected a probability"),
+        ({"max_wall_mass": "much"}, "max_wall_mass: expected a probability"),
     ],
 )
 def test_bad_arguments(arguments, message, vortices):
@@ -338,6 +363,31 @@ def test_dimensions_must_agree(vortices):
     case, _ = vortices
     with pytest.raises(fp.InvalidInput, match="as many axes as the process has variables"):
         solve_stationary(case.process, fp.Box([0], [1]))
+
+
+def test_not_a_process_or_not_a_box(vortices):
+    case, _ = vortices
+    with pytest.raises(fp.InvalidInput, match="expected a DiffusionProcess and a Box, got function and Box"):
+        solve_stationary(lambda x: -x, case.box)
+    with pytest.raises(fp.InvalidInput, match="got DiffusionProcess and tuple"):
+        solve_stationary(case.process, (-1, 1))
+
+
+@pytest.mark.parametrize("shape", [np.int64(64), [64], np.array([64])])
+def test_shapes_of_any_integer_kind(shape):
+    sol = solve_stationary(fp.DiffusionProcess(lambda x: -x, 0.5, dim=1), fp.Box([-4], [4]), shape=shape)
+    assert sol.grid.shape == (64,)
+
+
+@pytest.mark.parametrize(
+    ("drift", "diffusion"), [(0.0, 1.0), (lambda x: 0.5 * np.cos(x), lambda x: (1 + 0.5 * np.sin(x))[None])]
+)
+def test_no_velocity_at_all_is_a_uniform_density_at_once(drift, diffusion):
+    """u = b − ∇·D vanishes, exactly or up to the round-off of differences."""
+    process = fp.DiffusionProcess(drift, diffusion, dim=1)
+    sol = solve_stationary(process, fp.Box([0], [2 * np.pi], boundary="periodic"), rtol=1e-3)
+    assert sol.grid.shape == (128,)
+    np.testing.assert_allclose(sol.density.values, 1 / (2 * np.pi), rtol=1e-9)
 
 
 def test_shapes_that_do_not_halve_to_the_coarsest_grid():

@@ -8,7 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.sparse.csgraph import connected_components
 
 from ..errors import FokkerPlanckError
 from ..grid import Array, Grid
@@ -19,7 +22,10 @@ from .linear import SingularSystem, dissection, solve_sparse, stencil_matrix
 FASTEST = 10.0  # cell Péclet number up to which the central form is stable enough to be preferred over upwinding
 CROSS_LIMIT = 3.0  # bound on h ∂_m Φ in the frozen cross drift: beyond e³ per cell the slope is not resolved anyway
 SMALLEST_RATIO, LARGEST_RATIO = 0.3, 3.0  # one Newton step changes a density by at most these factors
-NEGLIGIBLE = 40.0  # cells below e⁻⁴⁰ of the peak hold less than round-off of the mass; their Φ is left as interpolated
+# Cells below e⁻⁴⁰ of the peak hold less than round-off of the mass; those with no other neighbours keep their interpolated Φ.
+NEGLIGIBLE = 40.0
+ISLAND = 1e-12  # probability beyond which cells that exchange none with the rest are not round-off but a second answer
+PATIENCE = 8  # Newton steps without a new smallest one after which there is no convergence to wait for
 SETTLED = 1e-11  # Σ p|δp/p| below this is round-off of the balance, not progress
 MAX_STEPS = 40
 COARSE_SWEEPS = 6  # of the monotone start; its cross drift settles to a few per cent in that many
@@ -138,13 +144,14 @@ def solve_level(coefficients: FaceCoefficients, start: Array, *, steepest: float
     grid = coefficients.grid
     padded = _Padded(coefficients)
     phi = normalise(start, grid)
+    _check_connected(phi, grid)
     padded.freeze(phi, steepest, CROSS_LIMIT)
     order = dissection(padded.shape, padded.periodic)
-    previous = np.inf
+    previous, smallest, since = np.inf, np.inf, 0
     for step in range(1, MAX_STEPS + 1):
         residual, stencil = padded.balance(phi)
         try:
-            s = _newton_step(residual, stencil, phi, padded.periodic, order)
+            s = _newton_step(residual, stencil, phi, grid, order)
         except SingularSystem as error:
             raise Stalled(str(error)) from error
         probability = np.exp(-phi) * grid.cell_volume
@@ -159,19 +166,57 @@ def solve_level(coefficients: FaceCoefficients, start: Array, *, steepest: float
         phi = normalise(phi - np.log(ratio), grid)
         if settled:
             return Level(grid, phi, flux, step, padded.regular_mass(np.exp(-phi) * grid.cell_volume))
+        smallest, since = (size, 0) if size < smallest else (smallest, since + 1)
+        if since == PATIENCE:
+            break
         previous = size
-    raise Stalled(f"after {MAX_STEPS} Newton steps the last one still moves {previous:.1e} of the probability")
+    raise Stalled(f"after {step} Newton steps the last one still moves {size:.1e} of the probability")
 
 
-def _newton_step(residual: Array, stencil: Array, phi: Array, periodic: tuple[bool, ...], order: Array) -> Array:
+def _newton_step(residual: Array, stencil: Array, phi: Array, grid: Grid, order: Array) -> Array:
     """s = δp/p; the likeliest cell is pinned (its balance follows from the others'), negligible cells do not move."""
-    still = (phi > float(phi.min()) + NEGLIGIBLE).reshape(stencil.shape[:3])
-    still[np.unravel_index(int(np.argmin(phi)), still.shape)] = True
+    still = _negligible(phi, grid).reshape(residual.shape)
+    still.flat[int(np.argmin(phi))] = True
     stencil[still] = 0.0
     stencil[still, 13] = 1.0
     residual[still] = 0.0
+    periodic = (*grid.periodic, *(False,) * (3 - grid.dim))
     matrix = stencil_matrix(stencil, periodic)
-    return solve_sparse(matrix, -residual.ravel(), order, volume=phi.ndim == 3).reshape(phi.shape)
+    return solve_sparse(matrix, -residual.ravel(), order, volume=grid.dim == 3).reshape(phi.shape)
+
+
+def _negligible(phi: Array, grid: Grid) -> NDArray[np.bool_]:
+    """Cells that are negligible with all their neighbours, so that what flows into them is negligible too."""
+    mode = ["wrap" if ring else "nearest" for ring in grid.periodic]
+    return np.asarray(ndimage.minimum_filter(phi, size=3, mode=mode) > phi.min() + NEGLIGIBLE)
+
+
+def _check_connected(phi: Array, grid: Grid) -> None:
+    """Refuse a density whose parts only exchange probability through negligible cells: their weights would be arbitrary."""
+    region, count = _regions(~_negligible(phi, grid), grid.periodic)
+    if count == 1:
+        return
+    weight = np.bincount(region.ravel(), np.exp(phi.min() - phi).ravel(), minlength=count + 1)[1:]
+    second = float(np.sort(weight)[-2] / weight.sum())
+    if second > ISLAND:
+        raise Stalled(
+            f"the density falls apart into regions with less than e^-{NEGLIGIBLE:g} of its peak between them: they exchange no "
+            f"probability in double precision, so the weight of one ({second:.1e}) cannot be told"
+        )
+
+
+def _regions(active: NDArray[np.bool_], periodic: tuple[bool, ...]) -> tuple[NDArray[np.intp], int]:
+    """Number the sets of active cells that are connected through faces from 1; inactive cells are 0."""
+    labels, count = ndimage.label(active)
+    edges = [np.zeros((2, 0), dtype=np.intp)]
+    for axis in (a for a, ring in enumerate(periodic) if ring):
+        pairs = np.moveaxis(np.take(labels, [0, -1], axis), axis, 0).reshape(2, -1)
+        edges.append(pairs[:, (pairs > 0).all(axis=0)])
+    joined = np.concatenate(edges, axis=1)
+    graph = sp.coo_array((np.ones(joined.shape[1]), tuple(joined)), shape=(count + 1, count + 1))
+    _, merged = connected_components(graph, directed=False)
+    # Label 0 has no edges and is met first, so it keeps the number 0.
+    return np.asarray(merged[labels], dtype=np.intp), int(merged.max())
 
 
 def _scaled(field: FaceField, factor: float) -> FaceField:

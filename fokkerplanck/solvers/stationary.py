@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -97,17 +98,26 @@ def solve_stationary(
     >>> bool(sol.error < 1e-3), bool((sol.density > 0).all())
     (True, True)
     """
+    if not isinstance(process, DiffusionProcess) or not isinstance(box, Box):
+        raise InvalidInput(
+            f"expected a DiffusionProcess and a Box, got {type(process).__name__} and {type(box).__name__}"
+        )
     if rtol is not None and shape is not None:
         raise InvalidInput("expected rtol (refine until accurate) or shape (this grid), got both")
     tolerance = 1e-3 if rtol is None else rtol
-    if not (isinstance(tolerance, (int, float)) and 1e-10 <= tolerance < 1):
+    if not (isinstance(tolerance, Real) and 1e-10 <= tolerance < 1):
         raise InvalidInput(f"rtol: expected a number from 1e-10 (round-off of a solve) to below 1, got {rtol!r}")
     if process.dim != box.dim:
         raise InvalidInput(
             f"expected a box with as many axes as the process has variables ({process.dim}), got {box.dim}"
         )
     allowed = tolerance if max_wall_mass is None else max_wall_mass
+    if not (isinstance(allowed, Real) and 0 < allowed <= 1):
+        raise InvalidInput(f"max_wall_mass: expected a probability above 0 and up to 1, got {max_wall_mass!r}")
     limit = LARGEST_GRID[box.dim] if max_cells is None else max_cells
+    if not isinstance(limit, (int, np.integer)) or limit < COARSEST[box.dim] ** box.dim:
+        fewest = COARSEST[box.dim] ** box.dim
+        raise InvalidInput(f"max_cells: expected a whole number of at least {fewest} cells, got {max_cells!r}")
     grids = _nested(box, shape, limit)
     started = time.perf_counter()
     hierarchy = _Hierarchy(process, tolerance)
@@ -119,7 +129,7 @@ def solve_stationary(
             except KeyboardInterrupt as error:
                 hierarchy.records.pop()
                 if hierarchy.solved:
-                    error.best = hierarchy.solution(settings)  # type: ignore[attr-defined]
+                    error.best = hierarchy.solution(settings)
                 raise
             advance(grid.size)
             if shape is None and hierarchy.accurate:
@@ -218,6 +228,8 @@ class _Hierarchy:
         if not self.grades or self.density_error > self.tolerance:
             return False
         last, error = self.grades[-1], self.current_error
+        if error <= ROUND_OFF * last.one_way:  # all that double precision leaves of a current that is zero
+            return True
         unseen = error > 0.25 * last.current_total
         return error <= self.tolerance * (last.drift_scale if unseen else last.current_total)
 
@@ -303,6 +315,11 @@ def _nested(box: Box, shape: tuple[int, ...] | None, max_cells: int) -> list[Gri
         raise InvalidInput(
             f"shape: expected multiples of 4, at least 16 (the error is estimated on grids with half and a quarter as many "
             f"cells along every axis), got {finest.shape}"
+        )
+    if finest.size > max_cells:
+        raise InvalidInput(
+            f"shape: expected at most max_cells = {max_cells} cells in all, got {finest.size}; a direct solve of so many takes "
+            "gigabytes and minutes. Pass max_cells= to allow it"
         )
     chain = [finest.shape]
     while all(n % 2 == 0 and n >= 2 * COARSEST[box.dim] for n in chain[-1]) or len(chain) < 3:
