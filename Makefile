@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 NOTEBOOKS := $(wildcard notebooks/*.md)
 EXECUTED := $(NOTEBOOKS:notebooks/%.md=build/notebooks/%.ipynb)
 
-.PHONY: help run test lint format docs notebooks picture clean
+.PHONY: help run test lint format docs notebooks bench picture clean
 .DELETE_ON_ERROR:
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make format     let ruff rewrite the code in the house format"
 	@echo "make docs       build the documentation into docs/_build/html, warnings are errors"
 	@echo "make notebooks  execute the notebooks into build/notebooks, errors fail"
+	@echo "make bench      measure true against estimated errors, the tables of docs/method.md; minutes"
 	@echo "make picture    draw the picture of the README again"
 	@echo "make clean      delete everything that the targets above made"
 
@@ -46,6 +47,9 @@ build/notebooks/%.ipynb: notebooks/%.md $(wildcard fokkerplanck/*.py fokkerplanc
 	@mkdir -p $(@D)
 	$(BIN)/jupytext --quiet --to ipynb --output $@ $<
 	$(BIN)/jupyter-execute --inplace --timeout=600 $@
+
+bench: $(VENV)/installed
+	$(BIN)/python benchmarks/accuracy.py
 
 picture: $(VENV)/installed
 	$(BIN)/python docs/picture.py

@@ -220,13 +220,13 @@ def make_directory(directory: str | Path) -> Path:
     return folder
 
 
-def analyse(case: Case, *, rtol: float = 1e-3, progress: bool | None = None) -> Analysis:
+def analyse(case: Case, *, rtol: float | None = None, progress: bool | None = None) -> Analysis:
     """Solve a case, split its current, and decide detailed balance.
 
     Parameters
     ----------
     case : Case
-    rtol : float
+    rtol : float, optional
         See :func:`fokkerplanck.solve_stationary`.
     progress : bool, optional
 

@@ -5,7 +5,7 @@ The unknown is :math:`\Phi = -\ln p` in every cell, so the density is positive b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -25,6 +25,8 @@ SMALLEST_RATIO, LARGEST_RATIO = 0.3, 3.0  # one Newton step changes a density by
 # Cells below e⁻⁴⁰ of the peak hold less than round-off of the mass; those with no other neighbours keep their interpolated Φ.
 NEGLIGIBLE = 40.0
 ISLAND = 1e-12  # probability beyond which cells that exchange none with the rest are not round-off but a second answer
+REFRESHES = 6  # times the frozen cross drift is brought up to date on one grid …
+REGULAR = 1e-3  # … unless this little of the probability is beside frozen faces, or moved by the last time
 PATIENCE = 8  # Newton steps without a new smallest one after which there is no convergence to wait for
 SETTLED = 1e-11  # Σ p|δp/p| below this is round-off of the balance, not progress
 MAX_STEPS = 40
@@ -146,6 +148,25 @@ def solve_level(coefficients: FaceCoefficients, start: Array, *, steepest: float
     phi = normalise(start, grid)
     _check_connected(phi, grid)
     padded.freeze(phi, steepest, CROSS_LIMIT)
+    level = _newton(padded, phi)
+    for _ in range(REFRESHES):
+        if 1.0 - level.regular_mass < REGULAR:
+            break
+        padded.freeze(level.phi, steepest, CROSS_LIMIT)
+        try:
+            refreshed = _newton(padded, level.phi)
+        except Stalled:
+            break  # what was frozen with the first reference stands: it is a solution, if a less accurate one
+        moved = float(np.sum(np.abs(np.exp(-refreshed.phi) - np.exp(-level.phi)))) * grid.cell_volume
+        level = replace(refreshed, steps=level.steps + refreshed.steps)
+        if moved < REGULAR:
+            break
+    return level
+
+
+def _newton(padded: _Padded, phi: Array) -> Level:
+    """Newton's method with the forms of the faces as they are."""
+    grid = padded.grid
     order = dissection(padded.shape, padded.periodic)
     previous, smallest, since = np.inf, np.inf, 0
     for step in range(1, MAX_STEPS + 1):
