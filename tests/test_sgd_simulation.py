@@ -9,127 +9,18 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
+from test_chains_kernel import Words
 from test_sgd_model import breast_cancer, diabetes, linear, logistic
 
 from fokkerplanck.errors import InvalidInput, NotConverged
 from fokkerplanck.grid import Box, Grid
-from fokkerplanck.kernels.chains import count_crossings, draw_batch, random_words, seed_streams
+from fokkerplanck.kernels.chains import count_crossings, seed_streams
 from fokkerplanck.sgd import simulation
 from fokkerplanck.sgd.descent import SGD
 from fokkerplanck.sgd.models import LossModel, linear_regression
-from fokkerplanck.sgd.simulation import Run
+from fokkerplanck.sgd.run import Run
 
-MASK = 2**64 - 1
 SIGMAS = 4  # a two-sided normal deviation beyond it has probability 6e-5; the seeds are fixed
-
-
-# --- generator and batches -------------------------------------------------------------------------------------------
-
-
-def rotate(x: int, k: int) -> int:
-    return (x << k | x >> 64 - k) & MASK
-
-
-class Words:
-    """xoshiro256++ in Python's integers."""
-
-    def __init__(self, state: Any) -> None:
-        self.s = [int(word) for word in state]
-
-    def __call__(self) -> int:
-        s = self.s
-        result = (rotate((s[0] + s[3]) & MASK, 23) + s[0]) & MASK
-        t = s[1] << 17 & MASK
-        s[2] ^= s[0]
-        s[3] ^= s[1]
-        s[1] ^= s[2]
-        s[0] ^= s[3]
-        s[2] ^= t
-        s[3] = rotate(s[3], 45)
-        return result
-
-
-def mix(z: int) -> int:
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & MASK
-    z = (z ^ z >> 27) * 0x94D049BB133111EB & MASK
-    return z ^ z >> 31
-
-
-def test_xoshiro_against_the_published_vector() -> None:
-    # state 1, 2, 3, 4: the vector of the reference implementation, as in the tests of the Rust crate rand_xoshiro
-    published = [
-        41943041,
-        58720359,
-        3588806011781223,
-        3591011842654386,
-        9228616714210784205,
-        9973669472204895162,
-        14011001112246962877,
-        12406186145184390807,
-        15849039046786891736,
-        10450023813501588000,
-    ]
-    state, out = np.array([1, 2, 3, 4], np.uint64), np.empty(10, np.uint64)
-    random_words(state, out)
-    assert out.tolist() == published
-    twin = Words([1, 2, 3, 4])
-    assert [twin() for _ in range(10)] == published
-    assert state.tolist() == twin.s
-
-
-def test_streams_are_seeded_by_splitmix() -> None:
-    golden = 0x9E3779B97F4A7C15
-    # SplitMix64 from 1234567, published with the reference implementation
-    assert [mix(1234567 + k * golden & MASK) for k in (1, 2, 3)] == [
-        6457827717110365317,
-        3203168211198807973,
-        9817491932198370423,
-    ]
-    seed, state = 987654321, np.empty((5, 4), np.uint64)
-    seed_streams(np.uint64(seed), state)
-    for c in range(5):
-        z = mix(seed + golden & MASK) ^ mix((c + 1) * 0xD1342543DE82EF95 & MASK)
-        assert state[c].tolist() == [mix(z + k * golden & MASK) for k in (1, 2, 3, 4)]
-
-
-def batches(n: int, size: int, period: int, count: int) -> np.ndarray:
-    state = np.empty((1, 4), np.uint64)
-    seed_streams(np.uint64(31), state)
-    order, position, batch = np.arange(n), 0, np.empty(size, np.int64)
-    out = []
-    for _ in range(count):
-        position = draw_batch(state[0], np.empty((size + 1) // 2, np.uint64), order, position, period, n, batch)
-        out.append(batch.copy())
-    return np.array(out)
-
-
-@pytest.mark.parametrize("size", [1, 2, 3, 7])
-def test_without_replacement_every_batch_is_distinct(size: int) -> None:
-    drawn = batches(7, size, size, 500)
-    assert all(len(set(batch)) == size for batch in drawn.tolist())
-
-
-@pytest.mark.parametrize("size", [1, 2, 3])
-def test_an_epoch_holds_every_sample_once(size: int) -> None:
-    per_epoch = 6 // size
-    epochs = batches(6, size, 6, 200 * per_epoch).reshape(200, 6)
-    assert all(sorted(epoch) == list(range(6)) for epoch in epochs.tolist())
-    assert len({tuple(epoch) for epoch in epochs.tolist()}) > 100  # of 720 orders
-
-
-@pytest.mark.parametrize(("size", "period"), [(3, 0), (3, 3), (2, 4), (5, 0), (5, 5)])
-def test_samples_are_drawn_uniformly(size: int, period: int) -> None:
-    counts = np.bincount(batches(5, size, period, 20_000).ravel(), minlength=5)
-    # without replacement the counts scatter less than the binomial law allows
-    assert np.abs(counts - counts.mean()).max() <= SIGMAS * np.sqrt(counts.mean())
-
-
-@pytest.mark.parametrize(("size", "period"), [(2, 2), (2, 4)])
-def test_pairs_are_drawn_uniformly(size: int, period: int) -> None:
-    drawn = batches(5, size, period, 20_000)
-    counts = np.bincount(drawn[:, 0] * 5 + drawn[:, 1], minlength=25).reshape(5, 5)
-    assert np.diag(counts).sum() == 0
-    assert np.abs(counts[~np.eye(5, dtype=bool)] - 1000).max() <= SIGMAS * np.sqrt(1000)
 
 
 # --- chains against a twin -------------------------------------------------------------------------------------------

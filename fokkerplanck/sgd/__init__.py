@@ -3,7 +3,8 @@
 from .data import Dataset, read_csv
 from .descent import SGD
 from .models import LossModel, linear_regression, logistic_regression
-from .simulation import Run, simulate
+from .run import Run
+from .simulation import simulate
 
 __all__ = [
     "SGD",

@@ -14,7 +14,8 @@ from ..grid import Box, Grid
 from ..process import DiffusionProcess
 from ..solvers.hermite import Moments, chain_moments
 from .models import LossModel
-from .simulation import Randomness, Run, simulate
+from .run import Run
+from .simulation import Randomness, simulate
 
 Array = NDArray[np.float64]
 
