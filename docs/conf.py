@@ -62,7 +62,7 @@ def plain_symbols(app: Any, what: str, name: str, obj: Any, options: Any, lines:
 
 def escaped(text: str) -> str:
     pieces = re.split(r"(``.*?``|`.*?`)", text, flags=re.DOTALL)
-    starred = re.compile(r"\*(?=[\w.]+(\([^)]*\))?[,)])")
+    starred = re.compile(r"(?:(?<=, )|(?<=\())\*(?=[\w.]+(\([^)]*\))?[,)])")
     pieces[::2] = [starred.sub(r"\\*", piece.replace("|", r"\|")) for piece in pieces[::2]]
     return "".join(pieces)
 

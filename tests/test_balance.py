@@ -48,7 +48,6 @@ BROKEN = {
 def test_balanced(name, n):
     balance = verdict(BALANCED[name], BOX, n)
     assert balance.verdict in (("holds", "undecided") if n < 128 else ("holds",)), balance.reasoning
-    assert balance.entropy_production <= balance.entropy_production_error or balance.verdict == "undecided"
 
 
 @pytest.mark.parametrize("n", [32, 64, 128])

@@ -98,7 +98,7 @@ def test_current_amplitude_is_recovered(diabetes):
         assert interval.high - interval.low < 0.2
 
 
-def test_real_chains_agree_with_the_exact_chain_and_differ_from_the_limit(diabetes):
+def test_real_chains_agree_with_the_exact_chain(diabetes):
     case, sol, run = diabetes
     comparison = compare(sol, run, finite=case.sgd.chain_moments())
     area = comparison.circulation
@@ -107,8 +107,9 @@ def test_real_chains_agree_with_the_exact_chain_and_differ_from_the_limit(diabet
     assert area.measured[0] * area.predicted[0] > 0
     assert comparison.p_value < 1e-6
     assert comparison.total_variation.low > 2 * comparison.noise_floor  # the noise of minibatches is skewed
-    low, high = comparison.current_amplitude.low, comparison.current_amplitude.high
-    assert low < 1.02 < high or abs(comparison.current_amplitude.value - 1.0) < 0.1
+    amplitude = comparison.current_amplitude
+    # The chain circulates 1.018 of the limit; line crossings of finite steps add a fraction of η λ_max = 0.1.
+    assert amplitude.low - 0.03 < 1.018 < amplitude.high + 0.03
     assert np.all(np.abs(comparison.mean_z) < 4)
 
 

@@ -302,6 +302,24 @@ def test_wells_behind_a_barrier_have_their_weights():
     assert left == pytest.approx(exact, rel=1e-4)
 
 
+def test_cross_drift_that_does_not_settle_is_recorded(monkeypatch, vortices):
+    """Bringing frozen faces up to date may stall; the first answer then stands, and says so."""
+    case, _ = vortices
+    newton, calls = log_density._newton, []
+
+    def stalls_second(padded, phi):
+        calls.append(padded.grid.shape)
+        if calls.count(padded.grid.shape) > 1:
+            raise log_density.Stalled("made to stall")
+        return newton(padded, phi)
+
+    monkeypatch.setattr(log_density, "_newton", stalls_second)
+    sol = solve_stationary(case.process, case.box, shape=(64, 64))
+    levels = {level["shape"]: level["up_to_date"] for level in sol.diagnostics["levels"]}
+    assert levels == {(16, 16): False, (32, 32): False, (64, 64): True}  # at 64² every face that matters is regular
+    assert density_error(sol, case.exact.density) < sol.error
+
+
 def test_failed_grids_are_skipped_and_recorded(monkeypatch, vortices):
     """A grid on which Newton's method stalls costs a grid, not the answer."""
     case, _ = vortices

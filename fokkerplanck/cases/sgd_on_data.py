@@ -21,8 +21,8 @@ def breast_cancer(
         SGD(model, learning_rate=learning_rate, batch_size=batch_size, sampling=sampling),
         name="breast-cancer",
         title="Logistic regression on breast-cancer data",
-        description="Benign or malignant from mean radius and mean texture of 569 tumours. The gradient noise is four times "
-        "stronger along one weight than along the other while the loss is nearly round, so a current circulates.",
+        description="Benign or malignant from mean radius and mean texture of 569 tumours. The gradient noise is over five "
+        "times stronger along one weight than along the other while the loss is nearly round, so a current circulates.",
     )
 
 

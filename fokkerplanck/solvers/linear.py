@@ -13,7 +13,7 @@ from ..errors import FokkerPlanckError
 from ..grid import Array
 
 LEAF = 32  # cells at which dissection stops; the order inside so small a block does not matter
-# cells of a 3-D grid up to which LU takes less time than the incomplete factorisation with GMRES
+# Cells of a 3-D grid up to which LU takes less time than the incomplete factorisation with GMRES
 LARGEST_VOLUME = 40_000
 DROP, FILL = 1e-2, 4.0  # of the incomplete factorisation: 34 iterations at 64³; dropping less costs more than it saves
 KRYLOV = 1e-12  # relative residual: at 1e-10 the current of a three-parameter SGD was left unbalanced by 1.2e-8, above BALANCE

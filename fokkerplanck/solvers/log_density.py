@@ -46,12 +46,15 @@ class Level:
     phi : ndarray, shape ``grid.shape``
         −ln p, with p integrating to 1.
     flux : FaceField
-        The face currents of the last linearised balance: divergence-free to the round-off of one linear solve, and equal to
-        the nonlinear flux up to the square of a step that moved less than 1e-7 of the probability.
+        The face currents of the last linearised balance: divergence-free to the round-off of one linear solve. Where the
+        density is not negligible they equal the nonlinear flux up to the square of a step that moved less than 1e-7 of the
+        probability.
     steps : int
         Newton steps taken.
     regular_mass : float
         Share of the probability next to faces that carry the second-order flux; the rest is upwinded tail.
+    up_to_date : bool
+        Whether the cross drift of the frozen faces is that of the result; False where bringing it up to date did not settle.
     """
 
     grid: Grid
@@ -59,6 +62,7 @@ class Level:
     flux: FaceField
     steps: int
     regular_mass: float
+    up_to_date: bool
 
 
 class _Padded:
@@ -149,9 +153,9 @@ def solve_level(coefficients: FaceCoefficients, start: Array, *, steepest: float
     _check_connected(phi, grid)
     padded.freeze(phi, steepest, CROSS_LIMIT)
     level = _newton(padded, phi)
+    if 1.0 - level.regular_mass < REGULAR:
+        return replace(level, up_to_date=True)
     for _ in range(REFRESHES):
-        if 1.0 - level.regular_mass < REGULAR:
-            break
         padded.freeze(level.phi, steepest, CROSS_LIMIT)
         try:
             refreshed = _newton(padded, level.phi)
@@ -160,7 +164,7 @@ def solve_level(coefficients: FaceCoefficients, start: Array, *, steepest: float
         moved = float(np.sum(np.abs(np.exp(-refreshed.phi) - np.exp(-level.phi)))) * grid.cell_volume
         level = replace(refreshed, steps=level.steps + refreshed.steps)
         if moved < REGULAR:
-            break
+            return replace(level, up_to_date=True)
     return level
 
 
@@ -186,7 +190,7 @@ def _newton(padded: _Padded, phi: Array) -> Level:
         ratio = np.minimum(np.maximum(1.0 + s, SMALLEST_RATIO), LARGEST_RATIO)
         phi = normalise(phi - np.log(ratio), grid)
         if settled:
-            return Level(grid, phi, flux, step, padded.regular_mass(np.exp(-phi) * grid.cell_volume))
+            return Level(grid, phi, flux, step, padded.regular_mass(np.exp(-phi) * grid.cell_volume), up_to_date=False)
         smallest, since = (size, 0) if size < smallest else (smallest, since + 1)
         if since == PATIENCE:
             break

@@ -22,7 +22,7 @@ from .transfer import prolong, restrict_cells, restrict_faces
 
 COARSEST = {1: 32, 2: 16, 3: 8}  # cells per axis of the first grid: the subtraction-free start costs their total cubed
 LARGEST_START = 1600  # cells; 1600³/3 operations take about two seconds
-# cells; what a direct solve does in a few GB (1-D, 2-D) and minutes (3-D)
+# Cells that a direct solve manages in a few GB (1-D, 2-D) and an iterative one in minutes (3-D).
 LARGEST_GRID = {1: 2**20, 2: 2**20, 3: 2**18}
 # Tried in turn: fewer faces carry the nonlinear flux, until Newton's method settles. In three dimensions most of the
 # probability is some deviations off the peak, where affordable grids are steep, so more is tried first.
@@ -34,7 +34,7 @@ ASYMPTOTIC = 2.0  # below this ratio the changes do not shrink like an order at 
 UNORDERED = 3.0  # Roache's factor where no order is observed, applied to the larger of the last two changes
 STRIP = 1 / 32  # of the box along each wall, where probability counts as sitting at the wall
 BALANCE = 1e-8  # largest |∇·J| allowed, in units of the largest face current per cell width
-# of the mass, or of the one-way fluxes that cancel in a current: what double precision leaves of zero
+# What double precision leaves of zero, as a share of the mass or of the one-way fluxes that cancel in a current.
 ROUND_OFF = 1e-12
 
 
@@ -205,6 +205,7 @@ class _Hierarchy:
         record |= {
             "newton_steps": level.steps,
             "regular_mass": level.regular_mass,
+            "up_to_date": level.up_to_date,
             "density_change": grade.density_change,
             "current_change": grade.current_change,
             "current_total": grade.current_total,
