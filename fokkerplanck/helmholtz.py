@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-import scipy.fft
 import xarray as xr
 
 from .errors import InvalidInput
 from .grid import Array, Grid
 from .operators import FaceField
+from .poisson import gradient_on_faces, inverse_laplacian
 from .results import Solution
 
 ROUND_OFF = 1e-12  # wall-normal flux below this share of the largest face value is zero
@@ -145,8 +144,8 @@ def helmholtz(field: Solution | FaceField, *, names: Sequence[str] | None = None
         raise InvalidInput(f"names: expected {faces.grid.dim} names, got {names!r}")
     _check(faces)
     grid = faces.grid
-    chi = _poisson(faces.divergence(), grid)
-    gradient = FaceField(grid, tuple(_difference(chi, axis, grid) for axis in range(grid.dim)))
+    chi = inverse_laplacian(faces.divergence(), grid)
+    gradient = FaceField(grid, tuple(gradient_on_faces(chi, axis, grid) for axis in range(grid.dim)))
     rest = faces - gradient
     harmonic = FaceField(grid, tuple(_mean(c, axis, grid) for axis, c in enumerate(rest.components)))
     curl = rest - harmonic
@@ -167,36 +166,6 @@ def _check(faces: FaceField) -> None:
                 f"expected no flux through the reflecting walls of axis {axis}, got {leak:.3g} (largest face value "
                 f"{largest:.3g}). The decomposition is unique only when the wall-normal component is given; subtract it first"
             )
-
-
-def _difference(chi: Array, axis: int, grid: Grid) -> Array:
-    """∂χ on the faces normal to one axis; zero on reflecting walls."""
-    out = np.zeros(grid.face_shape(axis))
-    values, target = np.moveaxis(chi, axis, 0), np.moveaxis(out, axis, 0)
-    target[1:-1] = np.diff(values, axis=0) / grid.spacing[axis]
-    if grid.periodic[axis]:
-        target[0] = target[-1] = (values[0] - values[-1]) / grid.spacing[axis]
-    return out
-
-
-def _poisson(rhs: Array, grid: Grid) -> Array:
-    """χ with div grad χ = rhs and zero mean: cosine transforms between walls, Fourier round periodic axes."""
-    walls = [a for a in range(grid.dim) if not grid.periodic[a]]
-    rings = [a for a in range(grid.dim) if grid.periodic[a]]
-    spectrum: Any = scipy.fft.dctn(rhs, type=2, axes=walls) if walls else rhs
-    spectrum = scipy.fft.fftn(spectrum, axes=rings) if rings else spectrum
-    eigenvalue = np.zeros(grid.shape)
-    for axis, n in enumerate(grid.shape):
-        waves = np.arange(n) * np.pi / n * (1.0 if grid.periodic[axis] else 0.5)
-        line = -((2.0 * np.sin(waves) / grid.spacing[axis]) ** 2)
-        eigenvalue += line.reshape([-1 if a == axis else 1 for a in range(grid.dim)])
-    origin = (0,) * grid.dim
-    eigenvalue[origin] = 1.0
-    spectrum = spectrum / eigenvalue
-    spectrum[origin] = 0.0  # the mean of χ is free, and the mean of a divergence is zero
-    if rings:
-        spectrum = scipy.fft.ifftn(spectrum, axes=rings).real
-    return scipy.fft.idctn(spectrum, type=2, axes=walls) if walls else np.asarray(spectrum)
 
 
 def _mean(component: Array, axis: int, grid: Grid) -> Array:

@@ -28,6 +28,7 @@ ROUND_OFF = 1e-12  # a tensor assembled in double precision is symmetric and sem
 # Derivatives of D and sigma are taken by the fourth-order central stencil with this step, as a fraction of the box:
 # truncation (1e-3)^4 and round-off 1e-16/1e-3 both stay below 1e-12 for coefficients that vary on the box's scale.
 DERIVATIVE_STEP = 1e-3
+BLOCK = 2**14  # points at a time: the temporaries of a user's function stay in the cache, two to three times faster at 1024²
 STENCIL = ((1, 8 / 12), (2, -1 / 12))
 
 
@@ -113,6 +114,7 @@ class DiffusionProcess:
         self.dim = int(dim)
         self.interpretation = interpretation
         self.names = labels
+        self._uniform_noise = not callable(diffusion if noise is None else noise)
         self._drift = _as_field(drift, (self.dim,), "drift")
         self._divergence = divergence
         self._noise = None if noise is None else _as_field(noise, None, "noise")
@@ -133,13 +135,20 @@ class DiffusionProcess:
 
     def diffusion(self, x: Array) -> Array:
         """Diffusion tensor D, shape (d, d, ...), checked to be symmetric and positive semidefinite."""
+        return _in_blocks(self._checked_diffusion, x)
+
+    def _checked_diffusion(self, x: Array) -> Array:
+        tensor = self._tensor(x)
+        if self._noise is None:
+            _check_tensor(tensor, x)
+        return tensor
+
+    def _tensor(self, x: Array) -> Array:
         if self._noise is not None:
             sigma = self.noise(x)
             return 0.5 * np.einsum("ik...,jk...->ij...", sigma, sigma)
         assert self._diffusion is not None
-        tensor = _evaluate(self._diffusion, x, (self.dim, self.dim), "diffusion")
-        _check_tensor(tensor, x)
-        return tensor
+        return _evaluate(self._diffusion, x, (self.dim, self.dim), "diffusion")
 
     def current_velocity(self, x: Array, scale: Array) -> Array:
         r"""The velocity u of the form :math:`J = u\,p - D\nabla p` that every interpretation has.
@@ -157,17 +166,36 @@ class DiffusionProcess:
         -------
         ndarray, shape (d, ...)
         """
+        return _in_blocks(lambda points: self._current_velocity(points, scale), x)
+
+    def _current_velocity(self, x: Array, scale: Array) -> Array:
         b = self.drift(x)
-        if self.interpretation == "isothermal":
+        if self.interpretation == "isothermal" or self._uniform_noise:
             return b
         if self.interpretation == "ito":
             if self._divergence is not None:
                 return b - _evaluate(self._divergence, x, (self.dim,), "divergence")
-            return b - _divergence(self.diffusion, x, scale)
+            return b - _divergence(self._tensor, x, scale)
         if self._noise is None:  # one dimension, D alone: ½ σ σ' = ½ D'
-            return b - 0.5 * _divergence(self.diffusion, x, scale)
+            return b - 0.5 * _divergence(self._tensor, x, scale)
         spread = _divergence(lambda y: np.swapaxes(self.noise(y), 0, 1), x, scale)  # ∂_j σ_jk
         return b - 0.5 * np.einsum("ik...,k...->i...", self.noise(x), spread)
+
+
+def _in_blocks(function: Field, x: Array) -> Array:
+    """``function(x)`` computed on a cache-sized block of points at a time."""
+    points = np.asarray(x, dtype=float)
+    flat = points.reshape(points.shape[0], -1)
+    if flat.shape[1] <= BLOCK:
+        return np.asarray(function(points))
+    out: Any = None
+    for start in range(0, flat.shape[1], BLOCK):
+        block = slice(start, start + BLOCK)
+        values = function(flat[:, block])
+        if out is None:
+            out = np.empty((*values.shape[:-1], flat.shape[1]))
+        out[..., block] = values
+    return out.reshape((*out.shape[:-1], *points.shape[1:]))
 
 
 def _as_field(value: Any, shape: tuple[int, ...] | None, name: str) -> Field:

@@ -1,12 +1,13 @@
 """The log-density flux: face currents, cell balances and their Jacobian, in one to three dimensions.
 
-Arrays are padded to three axes with singletons. With Φ = −ln p a face between the cells l and r carries
+Arrays have three axes, (1, 1, n) in one dimension and (n, 1, m) in two, and every kernel that takes ``start`` and ``stop``
+writes to the planes between them only, so that two threads can share a grid. With Φ = −ln p a face between the cells l and r carries
 
     J = q v,   q = exp(−(Φ_l + Φ_r)/2),   v = u + D_aa (Φ_r − Φ_l)/h_a + Σ_m D_am ∂_m Φ      (regular)
     J = (D_aa/h) [B(−w h/D_aa) p_l − B(w h/D_aa) p_r],   w frozen,  B(x) = x/(eˣ − 1)           (frozen)
 
 and every balance is divided by the density of its own cell, so that only ratios of neighbouring densities are formed.
-The unknown of the Jacobian is s = δp/p. Its columns are stored by offset: entry ((o₀+1)·3 + (o₁+1))·3 + (o₂+1).
+The unknown of the Jacobian is s = δp/p.
 """
 
 import math
@@ -37,210 +38,255 @@ def forward_rate(w, d, h):
 
 
 @njit(**OPTIONS)
-def cell_derivative(phi, i0, i1, i2, m, h, periodic):
-    """∂_m Φ in a cell: central, or one-sided of second order at a wall."""
-    n = phi.shape[m]
-    i = i0 if m == 0 else (i1 if m == 1 else i2)
-    low, high = i - 1, i + 1
-    if periodic:
-        low, high = low % n, high % n
-    if low >= 0 and high < n:
-        if m == 0:
-            return (phi[high, i1, i2] - phi[low, i1, i2]) / (2.0 * h)
-        if m == 1:
-            return (phi[i0, high, i2] - phi[i0, low, i2]) / (2.0 * h)
-        return (phi[i0, i1, high] - phi[i0, i1, low]) / (2.0 * h)
-    step = 1 if low < 0 else -1
-    if m == 0:
-        return step * (-3.0 * phi[i, i1, i2] + 4.0 * phi[i + step, i1, i2] - phi[i + 2 * step, i1, i2]) / (2.0 * h)
-    if m == 1:
-        return step * (-3.0 * phi[i0, i, i2] + 4.0 * phi[i0, i + step, i2] - phi[i0, i + 2 * step, i2]) / (2.0 * h)
-    return step * (-3.0 * phi[i0, i1, i] + 4.0 * phi[i0, i1, i + step] - phi[i0, i1, i + 2 * step]) / (2.0 * h)
-
-
-@njit(**OPTIONS)
-def left_of(axis, i0, i1, i2, shape):
-    """The cell below a face that is the lower face of cell (i0, i1, i2), wrapping round a periodic axis."""
+def neighbour(axis, z, y, x, reach):
     if axis == 0:
-        return (i0 - 1) % shape[0], i1, i2
+        return z + reach, y, x
     if axis == 1:
-        return i0, (i1 - 1) % shape[1], i2
-    return i0, i1, (i2 - 1) % shape[2]
+        return z, y + reach, x
+    return z, y, x + reach
 
 
 @njit(**OPTIONS)
-def freeze(phi, u, d, spacing, periodic, steepest, fastest, limit, regular, w):
+def slopes(phi, spacing, periodic, out, start, stop):
+    """∂_m Φ of every cell into ``out[m]``: central, or one-sided of second order at a wall."""
+    shape = phi.shape
+    for m in range(3):
+        n = shape[m]
+        if n == 1:
+            continue
+        half = 0.5 / spacing[m]
+        for z in range(start, stop):
+            for y in range(shape[1]):
+                for x in range(shape[2]):
+                    i = z if m == 0 else (y if m == 1 else x)
+                    if (0 < i < n - 1) or periodic[m]:
+                        above = neighbour(m, z, y, x, 1 if i < n - 1 else 1 - n)
+                        below = neighbour(m, z, y, x, -1 if i > 0 else n - 1)
+                        out[m, z, y, x] = half * (phi[above] - phi[below])
+                    else:
+                        step = 1 if i == 0 else -1
+                        near, far = neighbour(m, z, y, x, step), neighbour(m, z, y, x, 2 * step)
+                        out[m, z, y, x] = step * half * (-3.0 * phi[z, y, x] + 4.0 * phi[near] - phi[far])
+
+
+@njit(**OPTIONS)
+def freeze(phi, slope, u, d, spacing, periodic, steepest, fastest, limit, regular, w, start, stop):
     """Decide face by face which form of the flux is used, and freeze the cross drift w of the others.
 
     A face is regular where the reference density varies by less than ``steepest`` (in Φ) per cell along every axis and its
     velocity stays below ``fastest`` D/h. ``limit`` bounds the h ∂_m Φ that enters w (0: no cross drift at all).
     """
+    shape = phi.shape
     for axis in range(3):
-        n = phi.shape[axis]
+        n = shape[axis]
         if n == 1:
             continue
         h = spacing[axis]
-        for i0 in range(phi.shape[0]):
-            for i1 in range(phi.shape[1]):
-                for i2 in range(phi.shape[2]):
-                    i = i0 if axis == 0 else (i1 if axis == 1 else i2)
+        for z in range(start, stop):
+            for y in range(shape[1]):
+                for x in range(shape[2]):
+                    i = z if axis == 0 else (y if axis == 1 else x)
                     if i == 0 and not periodic[axis]:
                         continue
-                    l0, l1, l2 = left_of(axis, i0, i1, i2, phi.shape)
-                    daa = d[axis][axis, i0, i1, i2]
-                    jump = phi[i0, i1, i2] - phi[l0, l1, l2]
+                    left = neighbour(axis, z, y, x, -1 if i > 0 else n - 1)
+                    daa = d[axis][axis, z, y, x]
+                    jump = phi[z, y, x] - phi[left]
                     steep = abs(jump)
                     cross = 0.0
                     whole = 0.0
                     for m in range(3):
-                        if m == axis or phi.shape[m] == 1:
+                        if m == axis or shape[m] == 1:
                             continue
-                        dam = d[axis][m, i0, i1, i2]
-                        here = cell_derivative(phi, i0, i1, i2, m, spacing[m], periodic[m])
-                        below = cell_derivative(phi, l0, l1, l2, m, spacing[m], periodic[m])
-                        slope = 0.5 * (here + below)
-                        rise = slope * spacing[m]
+                        dam = d[axis][m, z, y, x]
+                        mean = 0.5 * (slope[m, z, y, x] + slope[m, left[0], left[1], left[2]])
+                        rise = mean * spacing[m]
                         steep = max(steep, abs(rise))
-                        whole += dam * slope
+                        whole += dam * mean
                         if limit > 0.0:
-                            cross += dam * slope / (1.0 + (rise / limit) ** 4) ** 0.25
-                    velocity = u[axis][i0, i1, i2] + daa * jump / h + whole
-                    regular[axis][i0, i1, i2] = steep < steepest and abs(velocity) * h < fastest * daa
-                    w[axis][i0, i1, i2] = u[axis][i0, i1, i2] + cross
+                            cross += dam * mean / (1.0 + (rise / limit) ** 4) ** 0.25
+                    velocity = u[axis][z, y, x] + daa * jump / h + whole
+                    regular[axis][z, y, x] = steep < steepest and abs(velocity) * h <= fastest * daa
+                    w[axis][z, y, x] = u[axis][z, y, x] + cross
 
 
 @njit(**OPTIONS)
-def face_values(phi, u, d, spacing, periodic, regular, w, axis, i0, i1, i2, l0, l1, l2, jacobian):
-    """Velocity v = J/q of one face; writes the derivatives of J/q by s_l, s_r and ∂_m s into ``jacobian``."""
-    h = spacing[axis]
-    daa = d[axis][axis, i0, i1, i2]
-    jump = phi[i0, i1, i2] - phi[l0, l1, l2]
-    for m in range(3):
-        jacobian[2 + m] = 0.0
-    if not regular[axis][i0, i1, i2]:
-        jacobian[0] = forward_rate(w[axis][i0, i1, i2], daa, h) * math.exp(0.5 * jump)
-        jacobian[1] = -forward_rate(-w[axis][i0, i1, i2], daa, h) * math.exp(-0.5 * jump)
-        return jacobian[0] + jacobian[1]
-    v = u[axis][i0, i1, i2] + daa * jump / h
-    for m in range(3):
-        if m == axis or phi.shape[m] == 1:
-            continue
-        dam = d[axis][m, i0, i1, i2]
-        here = cell_derivative(phi, i0, i1, i2, m, spacing[m], periodic[m])
-        below = cell_derivative(phi, l0, l1, l2, m, spacing[m], periodic[m])
-        v += 0.5 * dam * (here + below)
-        jacobian[2 + m] = -dam
-    jacobian[0] = 0.5 * v + daa / h
-    jacobian[1] = 0.5 * v - daa / h
-    return v
+def face_velocity(regular, u, w, d, axis, jump, h, cross):
+    """v = J/q of one face and its derivatives by s of the cells to its left and right."""
+    if not regular:
+        half = math.exp(0.5 * jump)
+        out = forward_rate(w, d, h) * half
+        back = -forward_rate(-w, d, h) / half
+        return out + back, out, back
+    v = u + d * jump / h + cross
+    return v, 0.5 * v + d / h, 0.5 * v - d / h
 
 
 @njit(**OPTIONS)
-def compact_derivative(s, i0, i1, i2, m, h, periodic):
+def compact_slope(s, z, y, x, m, h, periodic):
     """∂_m s in a cell: central, or to the one neighbour at a wall; the form that ``balance`` differentiates with."""
     n = s.shape[m]
-    i = i0 if m == 0 else (i1 if m == 1 else i2)
-    low, high, span = i - 1, i + 1, 2.0
-    if periodic:
-        low, high = low % n, high % n
-    else:
-        low, high = max(low, 0), min(high, n - 1)
-        span = float(high - low)
-    if m == 0:
-        return (s[high, i1, i2] - s[low, i1, i2]) / (span * h)
-    if m == 1:
-        return (s[i0, high, i2] - s[i0, low, i2]) / (span * h)
-    return (s[i0, i1, high] - s[i0, i1, low]) / (span * h)
+    i = z if m == 0 else (y if m == 1 else x)
+    above = 1 if i < n - 1 else (1 - n if periodic else 0)
+    below = -1 if i > 0 else (n - 1 if periodic else 0)
+    span = 2.0 if above != 0 and below != 0 else 1.0
+    return (s[neighbour(m, z, y, x, above)] - s[neighbour(m, z, y, x, below)]) / (span * h)
 
 
 @njit(**OPTIONS)
-def fluxes(phi, s, u, d, spacing, periodic, regular, w, out):
+def fluxes(phi, slope, s, u, d, spacing, periodic, regular, w, out, start, stop):
     """Face currents J(Φ) + J'(Φ)s into ``out`` (three face arrays); walls stay zero, periodic ends are both written."""
-    jacobian = np.empty(5)
+    shape = phi.shape
     for axis in range(3):
-        n = phi.shape[axis]
-        if n == 1:
-            continue
-        for i0 in range(phi.shape[0]):
-            for i1 in range(phi.shape[1]):
-                for i2 in range(phi.shape[2]):
-                    i = i0 if axis == 0 else (i1 if axis == 1 else i2)
-                    if i == 0 and not periodic[axis]:
-                        continue
-                    l0, l1, l2 = left_of(axis, i0, i1, i2, phi.shape)
-                    v = face_values(phi, u, d, spacing, periodic, regular, w, axis, i0, i1, i2, l0, l1, l2, jacobian)
-                    v += jacobian[0] * s[l0, l1, l2] + jacobian[1] * s[i0, i1, i2]
-                    for m in range(3):
-                        if jacobian[2 + m] != 0.0:
-                            here = compact_derivative(s, i0, i1, i2, m, spacing[m], periodic[m])
-                            below = compact_derivative(s, l0, l1, l2, m, spacing[m], periodic[m])
-                            v += 0.5 * jacobian[2 + m] * (here + below)
-                    flux = v * math.exp(-0.5 * (phi[i0, i1, i2] + phi[l0, l1, l2]))
-                    out[axis][i0, i1, i2] = flux
-                    if i == 0:
-                        if axis == 0:
-                            out[axis][n, i1, i2] = flux
-                        elif axis == 1:
-                            out[axis][i0, n, i2] = flux
-                        else:
-                            out[axis][i0, i1, n] = flux
-
-
-@njit(**OPTIONS)
-def add_slope(stencil, c0, c1, c2, o0, o1, o2, m, n, h, periodic, factor):
-    """Add factor × ∂_m s, taken in the cell at offset o (o_m = 0) from cell c, to the row of c; compact at walls."""
-    i = c0 if m == 0 else (c1 if m == 1 else c2)
-    if periodic:
-        low, high, span = -1, 1, 2.0
-    else:
-        low = -1 if i > 0 else 0
-        high = 1 if i < n - 1 else 0
-        span = float(high - low)
-    stride = 9 if m == 0 else (3 if m == 1 else 1)
-    here = ((o0 + 1) * 3 + (o1 + 1)) * 3 + (o2 + 1)
-    stencil[c0, c1, c2, here + high * stride] += factor / (span * h)
-    stencil[c0, c1, c2, here + low * stride] -= factor / (span * h)
-
-
-@njit(**OPTIONS)
-def balance(phi, u, d, spacing, periodic, regular, w, residual, stencil):
-    """Outflow per volume of every cell over its density, and its derivative by s = δp/p in stencil form."""
-    jacobian = np.empty(5)
-    residual[:] = 0.0
-    stencil[:] = 0.0
-    for axis in range(3):
-        n = phi.shape[axis]
+        n = shape[axis]
         if n == 1:
             continue
         h = spacing[axis]
-        a0, a1, a2 = (1 if axis == 0 else 0), (1 if axis == 1 else 0), (1 if axis == 2 else 0)
-        ahead = 9 * a0 + 3 * a1 + a2
-        for i0 in range(phi.shape[0]):
-            for i1 in range(phi.shape[1]):
-                for i2 in range(phi.shape[2]):
-                    i = i0 if axis == 0 else (i1 if axis == 1 else i2)
+        for z in range(start, stop):
+            for y in range(shape[1]):
+                for x in range(shape[2]):
+                    i = z if axis == 0 else (y if axis == 1 else x)
                     if i == 0 and not periodic[axis]:
                         continue
-                    l0, l1, l2 = left_of(axis, i0, i1, i2, phi.shape)
-                    v = face_values(phi, u, d, spacing, periodic, regular, w, axis, i0, i1, i2, l0, l1, l2, jacobian)
-                    half = 0.5 * (phi[i0, i1, i2] - phi[l0, l1, l2])
-                    left = math.exp(-half) / h  # q/p_l per h
-                    right = math.exp(half) / h  # q/p_r per h
-                    residual[l0, l1, l2] += left * v
-                    residual[i0, i1, i2] -= right * v
-                    stencil[l0, l1, l2, 13] += left * jacobian[0]
-                    stencil[l0, l1, l2, 13 + ahead] += left * jacobian[1]
-                    stencil[i0, i1, i2, 13 - ahead] -= right * jacobian[0]
-                    stencil[i0, i1, i2, 13] -= right * jacobian[1]
-                    for m in range(3):
-                        if jacobian[2 + m] == 0.0:
-                            continue
-                        slope = 0.5 * jacobian[2 + m]
-                        size, hm, ring = phi.shape[m], spacing[m], periodic[m]
-                        add_slope(stencil, l0, l1, l2, 0, 0, 0, m, size, hm, ring, left * slope)
-                        add_slope(stencil, l0, l1, l2, a0, a1, a2, m, size, hm, ring, left * slope)
-                        add_slope(stencil, i0, i1, i2, -a0, -a1, -a2, m, size, hm, ring, -right * slope)
-                        add_slope(stencil, i0, i1, i2, 0, 0, 0, m, size, hm, ring, -right * slope)
+                    left = neighbour(axis, z, y, x, -1 if i > 0 else n - 1)
+                    form = regular[axis][z, y, x]
+                    cross, change = 0.0, 0.0
+                    if form:
+                        for m in range(3):
+                            if m == axis or shape[m] == 1:
+                                continue
+                            dam = d[axis][m, z, y, x]
+                            cross += 0.5 * dam * (slope[m, z, y, x] + slope[m, left[0], left[1], left[2]])
+                            here = compact_slope(s, z, y, x, m, spacing[m], periodic[m])
+                            there = compact_slope(s, left[0], left[1], left[2], m, spacing[m], periodic[m])
+                            change -= 0.5 * dam * (here + there)
+                    v, by_left, by_right = face_velocity(
+                        form,
+                        u[axis][z, y, x],
+                        w[axis][z, y, x],
+                        d[axis][axis, z, y, x],
+                        axis,
+                        phi[z, y, x] - phi[left],
+                        h,
+                        cross,
+                    )
+                    v += change + by_left * s[left] + by_right * s[z, y, x]
+                    flux = v * math.exp(-0.5 * (phi[z, y, x] + phi[left]))
+                    out[axis][z, y, x] = flux
+                    if i == 0:
+                        out[axis][neighbour(axis, z, y, x, n)] = flux
+
+
+@njit(**OPTIONS)
+def add_slope(row, i, m, offset, n, h, periodic, slot, factor):
+    """Add factor × ∂_m s, taken in the cell at ``offset`` (coded) and place i along m, to a row of the Jacobian."""
+    low = -1 if periodic or i > 0 else 0
+    high = 1 if periodic or i < n - 1 else 0
+    stride = 9 if m == 0 else (3 if m == 1 else 1)
+    share = factor / ((high - low) * h)
+    row[slot[offset + high * stride]] += share
+    row[slot[offset + low * stride]] -= share
+
+
+@njit(**OPTIONS)
+def balance(phi, slope, u, d, spacing, periodic, regular, w, slot, residual, rows, start, stop):
+    """Outflow per volume of every cell over its density, and its derivative by s = δp/p.
+
+    ``rows[z, y, x, slot[code]]`` is the derivative by s of the neighbour at offset o, code = ((o₀+1)·3 + (o₁+1))·3 + (o₂+1).
+    """
+    shape = phi.shape
+    residual[start:stop] = 0.0
+    rows[start:stop] = 0.0
+    for axis in range(3):
+        n = shape[axis]
+        if n == 1:
+            continue
+        h = spacing[axis]
+        ahead = 9 if axis == 0 else (3 if axis == 1 else 1)
+        extra = (1 if axis == 0 else 0, 1 if axis == 1 else 0, 1 if axis == 2 else 0)
+        for f0 in range(start, stop + extra[0]):
+            for f1 in range(shape[1] + extra[1]):
+                for f2 in range(shape[2] + extra[2]):
+                    f = f0 if axis == 0 else (f1 if axis == 1 else f2)
+                    if (f == 0 or f == n) and not periodic[axis]:
+                        continue
+                    # the cells on both sides of the face; only those of this range of planes are written to
+                    right = (f0, f1, f2) if f < n else neighbour(axis, f0, f1, f2, -n)
+                    left = neighbour(axis, f0, f1, f2, -1 if f > 0 else n - 1)
+                    lowest = start if axis == 0 else 0
+                    highest = stop if axis == 0 else n
+                    form = regular[axis][right]
+                    cross = 0.0
+                    if form:
+                        for m in range(3):
+                            if m != axis and shape[m] > 1:
+                                pair = slope[m, left[0], left[1], left[2]] + slope[m, right[0], right[1], right[2]]
+                                cross += 0.5 * d[axis][m, right[0], right[1], right[2]] * pair
+                    jump = phi[right] - phi[left]
+                    v, by_left, by_right = face_velocity(
+                        form,
+                        u[axis][right],
+                        w[axis][right],
+                        d[axis][axis, right[0], right[1], right[2]],
+                        axis,
+                        jump,
+                        h,
+                        cross,
+                    )
+                    rise = math.exp(0.5 * jump)
+                    if f > lowest:
+                        scale = 1.0 / (rise * h)  # q/p_l per h
+                        row = rows[left]
+                        residual[left] += scale * v
+                        row[slot[13]] += scale * by_left
+                        row[slot[13 + ahead]] += scale * by_right
+                        if form:
+                            for m in range(3):
+                                if m == axis or shape[m] == 1:
+                                    continue
+                                factor = -0.5 * scale * d[axis][m, right[0], right[1], right[2]]
+                                i = left[m]
+                                add_slope(row, i, m, 13, shape[m], spacing[m], periodic[m], slot, factor)
+                                add_slope(row, i, m, 13 + ahead, shape[m], spacing[m], periodic[m], slot, factor)
+                    if f < highest:
+                        scale = -rise / h  # q/p_r per h
+                        row = rows[right]
+                        residual[right] += scale * v
+                        row[slot[13]] += scale * by_right
+                        row[slot[13 - ahead]] += scale * by_left
+                        if form:
+                            for m in range(3):
+                                if m == axis or shape[m] == 1:
+                                    continue
+                                factor = -0.5 * scale * d[axis][m, right[0], right[1], right[2]]
+                                i = right[m]
+                                add_slope(row, i, m, 13, shape[m], spacing[m], periodic[m], slot, factor)
+                                add_slope(row, i, m, 13 - ahead, shape[m], spacing[m], periodic[m], slot, factor)
+
+
+@njit(**OPTIONS)
+def row_scales(rows, dominance, diagonal, start, stop):
+    """What to divide every row by: its own coefficient, or ``dominance`` × the sum of the others where that is larger."""
+    for z in range(start, stop):
+        for y in range(rows.shape[1]):
+            for x in range(rows.shape[2]):
+                others = 0.0
+                for s in range(1, rows.shape[3]):
+                    others += abs(rows[z, y, x, s])
+                diagonal[z, y, x] = max(rows[z, y, x, 0], dominance * others)
+
+
+@njit(**OPTIONS)
+def scale_rows(rows, diagonal, held, start, stop):
+    """Divide every row; a held cell's becomes that of the identity."""
+    for z in range(start, stop):
+        for y in range(rows.shape[1]):
+            for x in range(rows.shape[2]):
+                if held[z, y, x]:
+                    rows[z, y, x] = 0.0
+                    rows[z, y, x, 0] = 1.0
+                else:
+                    for s in range(rows.shape[3]):
+                        rows[z, y, x, s] /= diagonal[z, y, x]
 
 
 @njit(**OPTIONS)
@@ -248,7 +294,8 @@ def upwind_rates(phi, d, spacing, periodic, w, rates):
     """Dense generator of the frozen (monotone) scheme: rates[i, j] is the probability rate from cell i to cell j."""
     rates[:] = 0.0
     for axis in range(3):
-        if phi.shape[axis] == 1:
+        n = phi.shape[axis]
+        if n == 1:
             continue
         h = spacing[axis]
         for i0 in range(phi.shape[0]):
@@ -257,7 +304,7 @@ def upwind_rates(phi, d, spacing, periodic, w, rates):
                     i = i0 if axis == 0 else (i1 if axis == 1 else i2)
                     if i == 0 and not periodic[axis]:
                         continue
-                    l0, l1, l2 = left_of(axis, i0, i1, i2, phi.shape)
+                    l0, l1, l2 = neighbour(axis, i0, i1, i2, -1 if i > 0 else n - 1)
                     daa = d[axis][axis, i0, i1, i2]
                     cell = (i0 * phi.shape[1] + i1) * phi.shape[2] + i2
                     below = (l0 * phi.shape[1] + l1) * phi.shape[2] + l2

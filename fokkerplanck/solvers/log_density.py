@@ -17,7 +17,10 @@ from ..errors import FokkerPlanckError
 from ..grid import Array, Grid
 from ..kernels import flux as kernel
 from ..operators import FaceCoefficients, FaceField
-from .linear import SingularSystem, dissection, solve_sparse, stencil_matrix
+from ..poisson import divergence_free
+from .correction import newton_correction
+from .linear import SingularSystem
+from .scheme import Scheme
 
 FASTEST = 10.0  # cell Péclet number up to which the central form is stable enough to be preferred over upwinding
 CROSS_LIMIT = 3.0  # bound on h ∂_m Φ in the frozen cross drift: beyond e³ per cell the slope is not resolved anyway
@@ -32,6 +35,8 @@ SETTLED = 1e-11  # Σ p|δp/p| below this is round-off of the balance, not progr
 MAX_STEPS = 40
 COARSE_SWEEPS = 6  # of the monotone start; its cross drift settles to a few per cent in that many
 
+
+ENOUGH = 1e-4  # of the first step on a grid, which is the change from the grid before: the error of the equations, not the grid
 
 class Stalled(FokkerPlanckError):
     """Newton's method did not settle on this grid."""
@@ -49,10 +54,12 @@ class Level:
         The face currents of the last linearised balance: divergence-free to the round-off of one linear solve. Where the
         density is not negligible they equal the nonlinear flux up to the square of a step that moved less than 1e-7 of the
         probability.
-    steps : int
-        Newton steps taken.
+    steps, cycles : int
+        Newton steps taken, and multigrid cycles in them.
     regular_mass : float
         Share of the probability next to faces that carry the second-order flux; the rest is upwinded tail.
+    solver : str
+        What solved the linear systems.
     up_to_date : bool
         Whether the cross drift of the frozen faces is that of the result; False where bringing it up to date did not settle.
     """
@@ -61,71 +68,10 @@ class Level:
     phi: Array
     flux: FaceField
     steps: int
+    cycles: int
     regular_mass: float
+    solver: str
     up_to_date: bool
-
-
-class _Padded:
-    """Coefficients of a grid in the three-axis layout of the kernels, and the scheme's choice of form per face."""
-
-    def __init__(self, coefficients: FaceCoefficients) -> None:
-        grid = coefficients.grid
-        self.grid = grid
-        self.shape = (*grid.shape, *(1,) * (3 - grid.dim))
-        self.periodic = (*grid.periodic, *(False,) * (3 - grid.dim))
-        self.spacing = (*grid.spacing.tolist(), *(1.0,) * (3 - grid.dim))
-        faces = [tuple(n + (a == axis and axis < grid.dim) for a, n in enumerate(self.shape)) for axis in range(3)]
-        self.u = tuple(
-            np.ascontiguousarray(coefficients.velocity[a]).reshape(faces[a]) if a < grid.dim else np.zeros(faces[a])
-            for a in range(3)
-        )
-        self.d = tuple(np.zeros((3, *faces[a])) for a in range(3))
-        for a in range(grid.dim):
-            self.d[a][: grid.dim] = coefficients.diffusion[a].reshape(grid.dim, *faces[a])
-        self.regular = tuple(np.zeros(f, dtype=np.bool_) for f in faces)
-        self.w = tuple(np.zeros(f) for f in faces)
-        self.currents = tuple(np.zeros(f) for f in faces)
-
-    def freeze(self, phi: Array, steepest: float, limit: float) -> None:
-        kernel.freeze(
-            phi.reshape(self.shape),
-            self.u,
-            self.d,
-            self.spacing,
-            self.periodic,
-            steepest,
-            FASTEST,
-            limit,
-            self.regular,
-            self.w,
-        )
-
-    def flux(self, phi: Array, s: Array) -> FaceField:
-        """J(Φ) + J'(Φ)s."""
-        arguments = (self.u, self.d, self.spacing, self.periodic, self.regular, self.w, self.currents)
-        kernel.fluxes(phi.reshape(self.shape), s.reshape(self.shape), *arguments)
-        shapes = [self.grid.face_shape(a) for a in range(self.grid.dim)]
-        return FaceField(self.grid, tuple(self.currents[a].reshape(shapes[a]).copy() for a in range(self.grid.dim)))
-
-    def balance(self, phi: Array) -> tuple[Array, Array]:
-        residual, stencil = np.empty(self.shape), np.empty((*self.shape, 27))
-        arguments = (self.u, self.d, self.spacing, self.periodic, self.regular, self.w, residual, stencil)
-        kernel.balance(phi.reshape(self.shape), *arguments)
-        return residual, stencil
-
-    def regular_mass(self, probability: Array) -> float:
-        """Mean over a cell's faces of whether they are regular, weighted with probability."""
-        grid = self.grid
-        shares = []
-        for axis in range(grid.dim):
-            flags = self.regular[axis].reshape(grid.face_shape(axis)).astype(float)
-            flags = np.moveaxis(flags, axis, 0)
-            if grid.periodic[axis]:
-                flags[-1] = flags[0]
-            else:
-                flags[0], flags[-1] = 1.0, 1.0  # a wall face carries exactly nothing
-            shares.append(np.moveaxis(0.5 * (flags[1:] + flags[:-1]), 0, axis))
-        return float(np.sum(probability * np.mean(shares, axis=0)))
 
 
 def normalise(phi: Array, grid: Grid) -> Array:
@@ -134,80 +80,84 @@ def normalise(phi: Array, grid: Grid) -> Array:
     return phi - low + float(np.log(np.sum(np.exp(low - phi)) * grid.cell_volume))
 
 
-def solve_level(coefficients: FaceCoefficients, start: Array, *, steepest: float) -> Level:
+def solve_level(
+    coefficients: FaceCoefficients,
+    start: Array,
+    *,
+    steepest: float,
+    fastest: float = FASTEST,
+    linear_solver: str = "auto",
+) -> Level:
     """Newton's method from Φ = ``start``.
 
     Parameters
     ----------
-    steepest : float
-        Faces across which the starting Φ varies by more than this use the monotone flux; see docs/method.md.
+    steepest, fastest : float
+        Faces across which the starting Φ varies by more than ``steepest``, or whose cell Péclet number exceeds ``fastest``,
+        use the monotone flux; see docs/method.md.
+    linear_solver : str
+        See :func:`linear.correction`.
 
     Raises
     ------
     Stalled
         If the steps do not die out, or the linearised balance is singular.
     """
-    grid = coefficients.grid
-    padded = _Padded(coefficients)
-    phi = normalise(start, grid)
-    _check_connected(phi, grid)
-    padded.freeze(phi, steepest, CROSS_LIMIT)
-    level = _newton(padded, phi)
+    scheme = Scheme(coefficients)
+    phi = normalise(start, scheme.grid)
+    _check_connected(phi, scheme.grid)
+    scheme.freeze(phi, steepest, fastest, CROSS_LIMIT)
+    level = _newton(scheme, phi, linear_solver)
     if 1.0 - level.regular_mass < REGULAR:
         return replace(level, up_to_date=True)
     for _ in range(REFRESHES):
-        padded.freeze(level.phi, steepest, CROSS_LIMIT)
+        scheme.freeze(level.phi, steepest, fastest, CROSS_LIMIT)
         try:
-            refreshed = _newton(padded, level.phi)
+            refreshed = _newton(scheme, level.phi, linear_solver)
         except Stalled:
             break  # what was frozen with the first reference stands: it is a solution, if a less accurate one
-        moved = float(np.sum(np.abs(np.exp(-refreshed.phi) - np.exp(-level.phi)))) * grid.cell_volume
-        level = replace(refreshed, steps=level.steps + refreshed.steps)
+        moved = float(np.sum(np.abs(np.exp(-refreshed.phi) - np.exp(-level.phi)))) * scheme.grid.cell_volume
+        level = replace(refreshed, steps=level.steps + refreshed.steps, cycles=level.cycles + refreshed.cycles)
         if moved < REGULAR:
             return replace(level, up_to_date=True)
     return level
 
 
-def _newton(padded: _Padded, phi: Array) -> Level:
+def _newton(scheme: Scheme, phi: Array, linear_solver: str) -> Level:
     """Newton's method with the forms of the faces as they are."""
-    grid = padded.grid
-    order = dissection(padded.shape, padded.periodic)
-    previous, smallest, since = np.inf, np.inf, 0
+    grid = scheme.grid
+    previous, smallest, since, first, cycles = np.inf, np.inf, 0, 0.0, 0
     for step in range(1, MAX_STEPS + 1):
-        residual, stencil = padded.balance(phi)
         try:
-            s = _newton_step(residual, stencil, phi, grid, order)
+            correction = newton_correction(scheme, phi, _negligible(phi, grid), linear_solver)
         except SingularSystem as error:
             raise Stalled(str(error)) from error
+        s = correction.s
+        cycles += correction.cycles
         probability = np.exp(-phi) * grid.cell_volume
-        size = float(np.sum(probability * np.abs(s - np.sum(probability * s))))
+        mean = float(np.sum(probability * s))
+        size = float(np.sum(probability * np.abs(s - mean)))
         if not np.isfinite(size):
             raise Stalled("a Newton step is not finite")
+        first = first or size
+        # What is left is the square of the step and what the linear solve left of it.
+        left = size * (size + correction.reduction)
         # Quadratic convergence ends in round-off: below 1e-7 one more step either settles or stops shrinking.
-        settled = size < SETTLED or (size < 1e-7 and size > 0.25 * previous)
+        settled = left < max(SETTLED, correction.reduction and ENOUGH * first) or (size < 1e-7 and size > 0.25 * previous)
         if settled:
-            flux = _scaled(padded.flux(phi, s), 1.0 / (1.0 + float(np.sum(probability * s))))
+            flux = _scaled(scheme.flux(phi, s), 1.0 / (1.0 + mean))
         ratio = np.minimum(np.maximum(1.0 + s, SMALLEST_RATIO), LARGEST_RATIO)
         phi = normalise(phi - np.log(ratio), grid)
         if settled:
-            return Level(grid, phi, flux, step, padded.regular_mass(np.exp(-phi) * grid.cell_volume), up_to_date=False)
+            if correction.reduction > 0.0:
+                flux = divergence_free(flux)
+            mass = scheme.regular_mass(np.exp(-phi) * grid.cell_volume)
+            return Level(grid, phi, flux, step, cycles, mass, correction.solver, up_to_date=False)
         smallest, since = (size, 0) if size < smallest else (smallest, since + 1)
         if since == PATIENCE:
             break
         previous = size
     raise Stalled(f"after {step} Newton steps the last one still moves {size:.1e} of the probability")
-
-
-def _newton_step(residual: Array, stencil: Array, phi: Array, grid: Grid, order: Array) -> Array:
-    """s = δp/p; the likeliest cell is pinned (its balance follows from the others'), negligible cells do not move."""
-    still = _negligible(phi, grid).reshape(residual.shape)
-    still.flat[int(np.argmin(phi))] = True
-    stencil[still] = 0.0
-    stencil[still, 13] = 1.0
-    residual[still] = 0.0
-    periodic = (*grid.periodic, *(False,) * (3 - grid.dim))
-    matrix = stencil_matrix(stencil, periodic)
-    return solve_sparse(matrix, -residual.ravel(), order, volume=grid.dim == 3).reshape(phi.shape)
 
 
 def _negligible(phi: Array, grid: Grid) -> NDArray[np.bool_]:
@@ -256,13 +206,13 @@ def monotone_start(coefficients: FaceCoefficients) -> Array:
     Stalled
         If the noise does not connect the cells with each other.
     """
-    padded = _Padded(coefficients)
+    scheme = Scheme(coefficients)
     n = coefficients.grid.size
     rates, log_p = np.empty((n, n)), np.empty(n)
     phi = np.zeros(n)
     for sweep in range(COARSE_SWEEPS):
-        padded.freeze(phi, 0.0, CROSS_LIMIT if sweep else 0.0)
-        kernel.upwind_rates(phi.reshape(padded.shape), padded.d, padded.spacing, padded.periodic, padded.w, rates)
+        scheme.freeze(phi, 0.0, 0.0, CROSS_LIMIT if sweep else 0.0)
+        kernel.upwind_rates(phi.reshape(scheme.shape), scheme.d, scheme.spacing, scheme.periodic, scheme.w, rates)
         order = np.argsort(phi, kind="stable") if sweep else _downstream(rates)
         if not kernel.gth(np.ascontiguousarray(rates[np.ix_(order, order)]), log_p):
             raise Stalled("the noise does not connect all cells of the box: some can be entered but never left")

@@ -204,6 +204,8 @@ class _Hierarchy:
         self.grades.append(grade)
         record |= {
             "newton_steps": level.steps,
+            "cycles": level.cycles,
+            "linear_solver": level.solver,
             "regular_mass": level.regular_mass,
             "up_to_date": level.up_to_date,
             "density_change": grade.density_change,

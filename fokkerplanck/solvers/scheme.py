@@ -1,0 +1,109 @@
+"""The log-density scheme on one grid: fluxes, balances and their derivatives, in the layout of the kernels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..grid import Array
+from ..kernels import flux as kernel
+from ..operators import FaceCoefficients, FaceField
+from .threads import in_planes
+
+# Two axes of a plane are the first and the last of the kernels' three, so that the innermost loop is long.
+AXES = {1: (2,), 2: (0, 2), 3: (0, 1, 2)}
+
+
+def _offsets(axes: tuple[int, ...]) -> tuple[tuple[int, int, int], ...]:
+    """The cell and those that exchange probability with it, across faces and edges; the nearest along the last axis last."""
+    near = [(i - 1, j - 1, k - 1) for i, j, k in np.ndindex(3, 3, 3)]
+    near = [o for o in near if sum(map(abs, o)) < 3 and all(o[a] == 0 for a in range(3) if a not in axes)]
+    return tuple(sorted(near, key=lambda o: (o != (0, 0, 0), o[:2] == (0, 0), -o[2])))
+
+
+OFFSETS = {dim: _offsets(axes) for dim, axes in AXES.items()}
+
+
+class Scheme:
+    """Coefficients of a grid in the three-axis layout of the kernels, and the form of the flux on every face."""
+
+    def __init__(self, coefficients: FaceCoefficients) -> None:
+        grid = coefficients.grid
+        self.grid = grid
+        self.axes = AXES[grid.dim]
+        self.shape = self._spread(grid.shape, 1)
+        self.periodic = self._spread(grid.periodic, False)
+        self.spacing = self._spread(grid.spacing.tolist(), 1.0)
+        self.offsets = OFFSETS[grid.dim]
+        self.slot = np.full(27, -1)
+        for s, (a, b, c) in enumerate(self.offsets):
+            self.slot[((a + 1) * 3 + b + 1) * 3 + c + 1] = s
+        faces = [tuple(n + (a == axis and axis in self.axes) for a, n in enumerate(self.shape)) for axis in range(3)]
+        self.u = tuple(np.zeros(f) for f in faces)
+        self.d = tuple(np.zeros((3, *f)) for f in faces)
+        for a, axis in enumerate(self.axes):
+            self.u[axis][...] = coefficients.velocity[a].reshape(faces[axis])
+            for m, other in enumerate(self.axes):
+                self.d[axis][other] = coefficients.diffusion[a][m].reshape(faces[axis])
+        self.regular = tuple(np.zeros(f, dtype=np.bool_) for f in faces)
+        self.w = tuple(np.zeros(f) for f in faces)
+        self._slope = np.zeros((3, *self.shape))
+
+    def _spread(self, values: Any, filler: Any) -> tuple[Any, ...]:
+        out = [filler] * 3
+        for axis, value in zip(self.axes, values, strict=True):
+            out[axis] = value
+        return tuple(out)
+
+    def _slopes(self, phi: Array) -> Array:
+        in_planes(kernel.slopes, self.shape[0], phi.size, phi, self.spacing, self.periodic, self._slope)
+        return self._slope
+
+    def freeze(self, phi: Array, steepest: float, fastest: float, limit: float) -> None:
+        """Choose the form of the flux on every face, and the cross drift of the linear ones, from a reference Φ."""
+        phi = phi.reshape(self.shape)
+        forms = (steepest, fastest, limit, self.regular, self.w)
+        self._over(kernel.freeze, phi, self._slopes(phi), self.u, self.d, self.spacing, self.periodic, *forms)
+
+    def slower(self, phi: Array, fastest: float) -> tuple[Any, Any]:
+        """Forms and cross drift with faces above the cell Péclet number ``fastest`` linear too."""
+        phi = phi.reshape(self.shape)
+        regular, w = tuple(np.zeros_like(r) for r in self.regular), tuple(np.zeros_like(w) for w in self.w)
+        forms = (np.inf, fastest, np.inf, regular, w)
+        self._over(kernel.freeze, phi, self._slopes(phi), self.u, self.d, self.spacing, self.periodic, *forms)
+        both = tuple(a & b for a, b in zip(self.regular, regular, strict=True))
+        drift = tuple(np.where(a, b, c) for a, b, c in zip(self.regular, w, self.w, strict=True))
+        return both, drift
+
+    def _over(self, function: Any, phi: Array, *arguments: Any) -> None:
+        in_planes(function, self.shape[0], phi.size, phi, *arguments)
+
+    def regular_mass(self, probability: Array) -> float:
+        """Mean over a cell's faces of whether they are regular, weighted with probability."""
+        probability = probability.reshape(self.shape)
+        total = 0.0
+        for axis in self.axes:
+            forms = np.moveaxis(self.regular[axis], axis, 0).copy()
+            forms[-1] = forms[0] if self.periodic[axis] else True  # a wall face carries exactly nothing
+            forms[0] = forms[-1]
+            p = np.moveaxis(probability, axis, 0)
+            total += 0.5 * float(np.sum(p * forms[:-1]) + np.sum(p * forms[1:]))
+        return total / len(self.axes)
+
+    def flux(self, phi: Array, s: Array) -> FaceField:
+        """J(Φ) + J'(Φ)s, exactly the flux whose balance ``balance`` linearises."""
+        phi, s = phi.reshape(self.shape), s.reshape(self.shape)
+        currents = tuple(np.zeros_like(u) for u in self.u)
+        arguments = (s, self.u, self.d, self.spacing, self.periodic, self.regular, self.w, currents)
+        self._over(kernel.fluxes, phi, self._slopes(phi), *arguments)
+        return FaceField(self.grid, tuple(currents[a].reshape(self.grid.face_shape(i)) for i, a in enumerate(self.axes)))
+
+    def balance(self, phi: Array, forms: tuple[Any, Any] | None = None) -> tuple[Array, Array]:
+        """Outflow over density of every cell, and the rows of its derivative by s = δp/p; the cell itself is entry 0."""
+        phi = phi.reshape(self.shape)
+        regular, w = forms or (self.regular, self.w)
+        residual, rows = np.empty(self.shape), np.empty((*self.shape, len(self.offsets)))
+        arguments = (self.u, self.d, self.spacing, self.periodic, regular, w, self.slot, residual, rows)
+        self._over(kernel.balance, phi, self._slopes(phi), *arguments)
+        return residual, rows
