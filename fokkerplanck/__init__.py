@@ -12,6 +12,7 @@ from .compare import Comparison, compare
 from .errors import DensityCutByWall, FokkerPlanckError, InvalidInput, NotConverged
 from .grid import Box, Grid
 from .helmholtz import HelmholtzSplit, helmholtz
+from .maps import Algebraic, Edges, Sinh, Uniform
 from .operators import FaceField
 from .process import DiffusionProcess
 from .results import Solution, load
@@ -20,19 +21,23 @@ from .solvers.stationary import solve_stationary
 __version__ = "0.1.0"
 
 __all__ = [
+    "Algebraic",
     "Analysis",
     "Box",
     "Comparison",
     "DensityCutByWall",
     "DetailedBalance",
     "DiffusionProcess",
+    "Edges",
     "FaceField",
     "FokkerPlanckError",
     "Grid",
     "HelmholtzSplit",
     "InvalidInput",
     "NotConverged",
+    "Sinh",
     "Solution",
+    "Uniform",
     "analyse",
     "cases",
     "compare",

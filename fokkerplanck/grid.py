@@ -1,4 +1,4 @@
-"""Geometry only: the box, the uniform tensor-product grid in it, and its staggered locations.
+"""Geometry only: the box, the tensor-product grid in it, and its staggered locations.
 
 Cells carry densities, faces carry the normal component of the current, nodes carry the stream function::
 
@@ -11,6 +11,9 @@ Cells carry densities, faces carry the normal component of the current, nodes ca
 
 A grid of ``n`` cells along an axis has ``n + 1`` faces there, both ends included; along a periodic axis
 the first and the last face are the same face, stored twice.
+
+Cells are equal in a reference coordinate that fills the same box. Where an axis has a map (:mod:`fokkerplanck.maps`), its
+edges are the images of the reference cells' edges and its cell centres the images of their centres.
 """
 
 from __future__ import annotations
@@ -18,12 +21,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import InvalidInput
+from .maps import AxisMap, Uniform, axis_maps
 
 Array = NDArray[np.float64]
 
@@ -94,35 +99,66 @@ class Box:
         return tuple(kind == "periodic" for kind in self.boundary)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Grid:
-    """Uniform cells of a box, at least 4 along every axis.
+    r"""Cells of a box, at least 4 along every axis: equal ones, or the images of equal ones under a map of the axis.
+
+    With the reference coordinate :math:`\xi = \ell + s\,(u - \ell)`, in which n cells have the width ``spacing``, the edges
+    are at map(k/n) and the cell centres at map((k + ½)/n); a centre need not be in the middle of its cell.
 
     Parameters
     ----------
     box : Box
     shape : tuple of int, length d
         Number of cells along each axis.
+    maps : axis map or one per axis, keyword only
+        :class:`Uniform` (by default, also as None), :class:`Sinh`, :class:`Algebraic` or :class:`Edges`; an array counts as
+        Edges. Periodic axes have equal cells.
+
+    Raises
+    ------
+    InvalidInput
+        If shape or maps do not fit the box, a periodic axis is stretched, or cells are too narrow for double precision.
 
     Examples
     --------
     >>> grid = Grid(Box([0, 0], [1, 2]), (4, 8))
     >>> grid.spacing.tolist(), grid.cell_volume
     ([0.25, 0.25], 0.0625)
+    >>> Grid(Box([0, 0], [8, 2]), (4, 4), maps=([0, 1, 2, 4, 8], None)).widths(0).tolist()
+    [1.0, 1.0, 2.0, 4.0]
     """
 
     box: Box
     shape: tuple[int, ...]
+    maps: tuple[AxisMap, ...]
 
-    def __post_init__(self) -> None:
-        cells = np.atleast_1d(np.asarray(self.shape))
-        whole = cells.ndim == 1 and cells.dtype.kind in "iu"
-        shape = tuple(cells.tolist())
-        if not whole or len(shape) != self.box.dim or min(shape) < SMALLEST:
+    def __init__(self, box: Box, shape: tuple[int, ...], *, maps: Any = None) -> None:
+        cells = np.atleast_1d(np.asarray(shape))
+        counts = tuple(cells.tolist())
+        if cells.ndim != 1 or cells.dtype.kind not in "iu" or len(counts) != box.dim or min(counts) < SMALLEST:
+            raise InvalidInput(f"shape: expected {box.dim} whole numbers of at least {SMALLEST} cells, got {shape!r}")
+        object.__setattr__(self, "box", box)
+        object.__setattr__(self, "shape", counts)
+        object.__setattr__(self, "maps", axis_maps(maps, box.dim))
+        for axis, curve in enumerate(self.maps):
+            if not isinstance(curve, Uniform):
+                self._check_axis(axis, curve)
+
+    def _check_axis(self, axis: int, curve: AxisMap) -> None:
+        if self.periodic[axis]:
             raise InvalidInput(
-                f"shape: expected {self.box.dim} whole numbers of at least {SMALLEST} cells, got {self.shape!r}"
+                f"maps: expected equal cells along the periodic axis {axis}, got {curve!r}. Pass None for that axis"
             )
-        object.__setattr__(self, "shape", shape)
+        n = self.shape[axis]
+        halves = curve.positions(np.arange(2 * n + 1) / (2 * n), self.box.lower[axis], self.box.upper[axis])
+        narrow = ~(np.diff(halves) > 0.0)
+        if narrow.any():
+            raise InvalidInput(
+                f"maps: expected increasing edges and cell centres along axis {axis}, got two at "
+                f"{halves[int(np.argmax(narrow))]:.17g} with {curve!r} and {n} cells: they are too narrow for double "
+                "precision. Take a larger scale"
+            )
 
     @property
     def dim(self) -> int:
@@ -136,22 +172,77 @@ class Grid:
     def size(self) -> int:
         return math.prod(self.shape)
 
+    @property
+    def uniform(self) -> bool:
+        """Whether the cells are equal along every axis."""
+        return all(isinstance(curve, Uniform) for curve in self.maps)
+
+    @property
+    def reference(self) -> Grid:
+        """The equal cells of which these are the images: same box, same shape, no maps."""
+        return self if self.uniform else Grid(self.box, self.shape)
+
     @cached_property
     def spacing(self) -> Array:
+        """Width of a cell along each axis in the reference coordinate, shape (d,)."""
         return self.box.widths / self.shape
 
     @property
     def cell_volume(self) -> float:
+        """Volume of every cell of a uniform grid.
+
+        Raises
+        ------
+        InvalidInput
+            On a stretched grid, where cells differ: see ``cell_volumes``.
+        """
+        if not self.uniform:
+            raise InvalidInput(
+                f"cell_volume: expected a uniform grid, got maps {self.maps}. Use cell_volumes, one number per cell"
+            )
         return float(np.prod(self.spacing))
+
+    @cached_property
+    def cell_volumes(self) -> Array:
+        """Volume of each cell, shape ``shape``."""
+        if self.uniform:
+            return np.broadcast_to(self.cell_volume, self.shape)
+        return reduce(np.multiply, (self.along(self.widths(a), a) for a in range(self.dim)))
 
     def edges(self, axis: int) -> Array:
         """Positions of the faces along one axis, shape (n + 1,)."""
-        return np.linspace(self.box.lower[axis], self.box.upper[axis], self.shape[axis] + 1)
+        n, lower, upper = self.shape[axis], self.box.lower[axis], self.box.upper[axis]
+        if isinstance(self.maps[axis], Uniform):
+            return np.linspace(lower, upper, n + 1)
+        return self.maps[axis].positions(np.arange(n + 1) / n, lower, upper)
 
     def centers(self, axis: int) -> Array:
         """Positions of the cell centres along one axis, shape (n,)."""
+        if isinstance(self.maps[axis], Uniform):
+            edges = self.edges(axis)
+            return 0.5 * (edges[1:] + edges[:-1])
+        n = self.shape[axis]
+        return self.maps[axis].positions(np.arange(1, 2 * n, 2) / (2 * n), self.box.lower[axis], self.box.upper[axis])
+
+    def widths(self, axis: int) -> Array:
+        """Widths of the cells along one axis, shape (n,)."""
+        if isinstance(self.maps[axis], Uniform):
+            return np.full(self.shape[axis], self.spacing[axis])
+        return np.diff(self.edges(axis))
+
+    def distances(self, axis: int) -> Array:
+        """Distances of neighbouring cell centres along one axis, at a wall that from the centre to it, shape (n + 1,)."""
+        if isinstance(self.maps[axis], Uniform):
+            gaps = np.full(self.shape[axis] + 1, self.spacing[axis])
+            if not self.periodic[axis]:
+                gaps[[0, -1]] *= 0.5
+            return gaps
         edges = self.edges(axis)
-        return 0.5 * (edges[1:] + edges[:-1])
+        return np.diff(np.concatenate([edges[:1], self.centers(axis), edges[-1:]]))
+
+    def along(self, line: Array, axis: int) -> Array:
+        """A vector along one axis, shaped so that it broadcasts over arrays of cells or faces."""
+        return line.reshape([-1 if a == axis else 1 for a in range(self.dim)])
 
     def cell_points(self) -> Array:
         """Coordinates of every cell centre, shape (d, *shape)."""
@@ -167,5 +258,5 @@ class Grid:
         return np.stack(np.meshgrid(*lines, indexing="ij"))
 
     def refine(self) -> Grid:
-        """Every cell halved along every axis."""
-        return Grid(self.box, tuple(2 * n for n in self.shape))
+        """Every cell halved along every axis, in the reference coordinate; the maps stay."""
+        return Grid(self.box, tuple(2 * n for n in self.shape), maps=self.maps)
