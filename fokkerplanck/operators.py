@@ -1,13 +1,15 @@
-"""Process × grid: coefficients sampled on faces, fields of face fluxes and their divergence."""
+"""Process × grid: coefficients on faces in reference coordinates, fields of face fluxes, their divergence, and the way back."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
 from .errors import InvalidInput
 from .grid import Array, Grid
+from .maps import Uniform
 from .process import DiffusionProcess
 
 # Differences of D reach two steps of 1e-3 × this many cells past a face: 0.2 of a cell, so never outside the box.
@@ -39,11 +41,11 @@ class FaceField:
         """∇·F of each cell: the sum of its outward fluxes per volume, shape ``grid.shape``."""
         total = np.zeros(self.grid.shape)
         for axis, component in enumerate(self.components):
-            total += np.diff(component, axis=axis) / self.grid.spacing[axis]
+            total += np.diff(component, axis=axis) / self.grid.along(self.grid.widths(axis), axis)
         return total
 
     def inner(self, other: FaceField) -> float:
-        """∫ F·G with every face standing for one cell volume (half of one at a wall)."""
+        """∫ F·G with every face standing for the volume between the cell centres beside it (at a wall, that up to the wall)."""
         return sum(
             float(np.sum(_face_weights(self.grid, axis) * f * g))
             for axis, (f, g) in enumerate(zip(self.components, other.components, strict=True))
@@ -66,9 +68,11 @@ class FaceField:
 
 
 def _face_weights(grid: Grid, axis: int) -> Array:
-    weights = np.full(grid.shape[axis] + 1, grid.cell_volume)
-    weights[[0, -1]] *= 0.5  # a wall face bounds one cell only; a periodic one is stored twice
-    return weights.reshape([-1 if a == axis else 1 for a in range(grid.dim)])
+    """Area × distance of the neighbouring cell centres."""
+    lines = [grid.widths(a) if a != axis else grid.distances(a) for a in range(grid.dim)]
+    if grid.periodic[axis]:
+        lines[axis][[0, -1]] *= 0.5  # the same face, stored twice
+    return reduce(np.multiply, (grid.along(line, a) for a, line in enumerate(lines)))
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,8 @@ class FaceCoefficients:
 
     Attributes
     ----------
+    grid : Grid
+        The uniform grid of the reference coordinates, in which all these quantities are meant.
     velocity : tuple of d arrays, shape ``grid.face_shape(a)``
     diffusion : tuple of d arrays, shape (d, *grid.face_shape(a))
     """
@@ -87,18 +93,49 @@ class FaceCoefficients:
 
 
 def face_coefficients(process: DiffusionProcess, grid: Grid) -> FaceCoefficients:
-    """Sample a process on every face that carries a current; faces on reflecting walls carry none and hold zeros.
+    r"""Sample a process on every face that carries a current; faces on reflecting walls carry none and hold zeros.
+
+    On a stretched grid the coefficients are those of the same process in the reference coordinates :math:`\xi`, in which cells
+    are equal. The probability of a cell is the same in both, so the reference density is :math:`P = pV`, with V the volume of
+    the cell over that of its reference cell. With :math:`X'_a = dx_a/d\xi_a`,
+
+    .. math::
+
+        J'_a = \frac{V}{X'_a} J_a = \frac{P}{X'_a}\Bigl(u_a - \sum_m \frac{D_{am}}{X'_m}\,\partial_{\xi_m}\ln\frac PV\Bigr)
+             = u''_a P - \sum_m D'_{am}\,\partial_{\xi_m} P,
+        \qquad D'_{am} = \frac{D_{am}}{X'_a X'_m},\quad
+        u''_a = \frac{u_a}{X'_a} + \sum_m D'_{am}\,\partial_{\xi_m}\ln V .
+
+    All of it is done with differences, not with derivatives of the map: :math:`X'_a` is the distance of the two cell centres
+    beside the face over h, :math:`X'_m`, m ≠ a, the width of the cells along that face over h, and :math:`\partial\ln V` is the
+    difference that a scheme takes of :math:`\ln P`. To round-off, then, V drops out of
+    :math:`u''_a - D'_{am}\,\partial_m\ln P`, and :math:`\sum_a\partial_a J'_a = V\,\nabla\cdot J` for the currents of
+    :func:`physical_flux`. On a uniform grid nothing is changed at all.
+
+    Returns
+    -------
+    FaceCoefficients
+        On ``grid.reference``.
 
     Raises
     ------
     InvalidInput
         If the process and the grid differ in dimension, or the process's functions misbehave at some face.
+
+    Examples
+    --------
+    >>> from fokkerplanck import Box, Sinh
+    >>> process = DiffusionProcess(lambda x: -x, 0.5, dim=1)
+    >>> grid = Grid(Box([-4], [4]), (8,), maps=Sinh(scale=1))
+    >>> c = face_coefficients(process, grid)
+    >>> step = grid.distances(0)[1:-1] / grid.spacing[0]
+    >>> bool(np.allclose(c.diffusion[0][0, 1:-1], 0.5 / step**2))
+    True
     """
     if process.dim != grid.dim:
         raise InvalidInput(
             f"expected a box with as many axes as the process has variables ({process.dim}), got {grid.dim}"
         )
-    scale = difference_scale(grid)
     velocity, diffusion = [], []
     for axis in range(grid.dim):
         inside = [slice(None)] * grid.dim
@@ -108,13 +145,108 @@ def face_coefficients(process: DiffusionProcess, grid: Grid) -> FaceCoefficients
         points = np.ascontiguousarray(grid.face_points(axis)[(slice(None), *where)])
         u = np.zeros(grid.face_shape(axis))
         tensor = np.zeros((grid.dim, *grid.face_shape(axis)))
-        u[where] = process.current_velocity(points, scale)[axis]
+        u[where] = process.current_velocity(points, difference_scale(grid, axis))[axis]
         tensor[(slice(None), *where)] = process.diffusion(points)[axis]
         if grid.periodic[axis]:
             _check_seam(np.concatenate([u[None], tensor]), grid, axis, process.names[axis])
+        if not grid.uniform:
+            _to_reference(u, tensor, grid, axis)
         velocity.append(u)
         diffusion.append(tensor)
-    return FaceCoefficients(grid, tuple(velocity), tuple(diffusion))
+    return FaceCoefficients(grid.reference, tuple(velocity), tuple(diffusion))
+
+
+def _to_reference(velocity: Array, tensor: Array, grid: Grid, axis: int) -> None:
+    """Turn u and row ``axis`` of D on the faces normal to ``axis`` into u'' and D', in place."""
+    own = grid.along(_face_stretch(grid, axis), axis)
+    velocity /= own
+    for m in range(grid.dim):
+        if isinstance(grid.maps[m], Uniform):
+            tensor[m] /= own
+            continue
+        tensor[m] /= own * (own if m == axis else grid.along(grid.widths(m) / grid.spacing[m], m))
+        velocity += tensor[m] * grid.along(_volume_slope(grid, m, on_faces=m == axis), m)
+
+
+def _face_stretch(grid: Grid, axis: int) -> Array:
+    """dx/dξ on the faces normal to one axis, by differences; 1 on walls, which carry no current."""
+    out = np.ones(grid.shape[axis] + 1)
+    if not isinstance(grid.maps[axis], Uniform):
+        out[1:-1] = grid.distances(axis)[1:-1] / grid.spacing[axis]
+    return out
+
+
+def _volume_slope(grid: Grid, axis: int, *, on_faces: bool) -> Array:
+    """∂ ln V along a stretched axis: across its faces (0 on walls), or in its cells, one-sided of second order at walls."""
+    h, logs = grid.spacing[axis], np.log(grid.widths(axis))
+    if on_faces:
+        return np.concatenate([[0.0], np.diff(logs) / h, [0.0]])
+    slope = np.empty_like(logs)
+    slope[1:-1] = (logs[2:] - logs[:-2]) / (2.0 * h)
+    slope[0] = (-3.0 * logs[0] + 4.0 * logs[1] - logs[2]) / (2.0 * h)
+    slope[-1] = (3.0 * logs[-1] - 4.0 * logs[-2] + logs[-3]) / (2.0 * h)
+    return slope
+
+
+def log_volumes(grid: Grid) -> Array:
+    """ln V of each cell: its volume over that of its reference cell, shape ``grid.shape``; zeros on a uniform grid."""
+    total = np.zeros(grid.shape)
+    for axis in range(grid.dim):
+        if not isinstance(grid.maps[axis], Uniform):
+            total += grid.along(np.log(grid.widths(axis) / grid.spacing[axis]), axis)
+    return total
+
+
+def physical_log_density(psi: Array, grid: Grid) -> Array:
+    r"""Φ = −ln p from :math:`\Psi = -\ln P`, the reference density :math:`P = pV`: :math:`\Phi = \Psi + \ln V`.
+
+    Parameters
+    ----------
+    psi : ndarray, shape ``grid.shape``
+        Normalised on ``grid.reference``; then p integrates to 1 on ``grid``.
+    grid : Grid
+
+    Returns
+    -------
+    ndarray, shape ``grid.shape``
+
+    Examples
+    --------
+    >>> from fokkerplanck import Box
+    >>> grid = Grid(Box([0], [8]), (4,), maps=[0, 1, 2, 4, 8])  # volumes ½, ½, 1, 2 of reference cells of 2
+    >>> np.exp(-physical_log_density(np.full(4, np.log(8)), grid)).round(12).tolist()
+    [0.25, 0.25, 0.125, 0.0625]
+    """
+    return psi if grid.uniform else psi + log_volumes(grid)
+
+
+def reference_log_density(phi: Array, grid: Grid) -> Array:
+    """Ψ = Φ − ln V, the inverse of :func:`physical_log_density`."""
+    return phi if grid.uniform else phi - log_volumes(grid)
+
+
+def physical_flux(field: FaceField, grid: Grid) -> FaceField:
+    r"""J from the current J' on ``grid.reference``: :math:`J_a = J'_a\prod_{b\ne a} h_b/w_b`.
+
+    A reference face and its image carry the same probability per time, and this is the ratio of their areas. The divergence
+    of J is that of J' over V, to round-off. On a uniform grid J is J'.
+
+    Raises
+    ------
+    InvalidInput
+        If the field is not on ``grid.reference``.
+    """
+    if field.grid != grid.reference:
+        raise InvalidInput(
+            f"expected a field on the reference grid, {grid.shape} equal cells of {grid.box}, got one on {field.grid.shape} "
+            f"cells of {field.grid.box} with maps {field.grid.maps}"
+        )
+    components = list(field.components)
+    for b in range(grid.dim):
+        if not isinstance(grid.maps[b], Uniform):
+            ratio = grid.along(grid.spacing[b] / grid.widths(b), b)
+            components = [c if a == b else c * ratio for a, c in enumerate(components)]
+    return FaceField(grid, tuple(components))
 
 
 def _check_seam(coefficients: Array, grid: Grid, axis: int, name: str) -> None:
@@ -131,9 +263,32 @@ def _check_seam(coefficients: Array, grid: Grid, axis: int, name: str) -> None:
         )
 
 
-def difference_scale(grid: Grid) -> Array:
-    """Lengths for :meth:`DiffusionProcess.current_velocity` such that its differences stay inside the box, shape (d,)."""
-    return np.minimum(grid.box.widths, CELLS_PER_SCALE * grid.spacing)
+def difference_scale(grid: Grid, axis: int | None = None) -> Array:
+    """Lengths for :meth:`DiffusionProcess.current_velocity` such that its differences stay inside the box and the cells.
+
+    Parameters
+    ----------
+    grid : Grid
+    axis : int, optional
+        At the faces normal to this axis, without those on reflecting walls; by default at the cell centres.
+
+    Returns
+    -------
+    ndarray, shape (d,) on a uniform grid, else one vector per point, shape (d, ...)
+    """
+    if grid.uniform:
+        return np.minimum(grid.box.widths, CELLS_PER_SCALE * grid.spacing)
+    lines = []
+    for m in range(grid.dim):
+        edges, widths = grid.edges(m), grid.widths(m)
+        if m != axis:  # centres may be off the middle of their cells
+            width = 2.0 * np.minimum(grid.centers(m) - edges[:-1], edges[1:] - grid.centers(m))
+        elif grid.periodic[m]:
+            width = np.append(widths, widths[0])
+        else:
+            width = np.minimum(widths[1:], widths[:-1])
+        lines.append(np.minimum(grid.box.widths[m], CELLS_PER_SCALE * width))
+    return np.stack(np.meshgrid(*lines, indexing="ij"))
 
 
 def to_faces(cells: Array, axis: int, periodic: bool) -> Array:

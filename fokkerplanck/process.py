@@ -159,8 +159,8 @@ class DiffusionProcess:
         Parameters
         ----------
         x : ndarray, shape (d, ...)
-        scale : ndarray, shape (d,)
-            Lengths on which the coefficients vary, for the differences; the widths of the box.
+        scale : ndarray, shape (d,) or (d, ...)
+            Lengths on which the coefficients vary, for the differences: the widths of the box, or one vector per point.
 
         Returns
         -------
