@@ -121,13 +121,18 @@ def compare(solution: Solution, run: Run, *, finite: Moments | None = None) -> C
     Raises
     ------
     InvalidInput
-        If the grids differ.
+        If the grids differ, or are stretched: a simulation counts on equal cells.
 
     References
     ----------
     J. P. Gonzalez, J. C. Neu, S. W. Teitsworth, Phys. Rev. E 99, 022143 (2019), doi:10.1103/PhysRevE.99.022143 (stochastic
     area as a test of detailed balance).
     """
+    if not solution.grid.uniform:
+        raise InvalidInput(
+            f"expected a solution on equal cells, on which a simulation counts, got maps {solution.grid.maps}. "
+            "Solve without maps"
+        )
     if run.grid != solution.grid:
         raise InvalidInput(
             f"expected a run on the solution's grid {solution.grid.shape} in {solution.grid.box}, got {run.grid.shape} in "

@@ -48,7 +48,7 @@ def entropy_production_density(flux: FaceField, force: Array) -> Array:
 
 def entropy_production(flux: FaceField, force: Array) -> float:
     """∫ J·ω, per unit time; dimensionless entropy in units of k_B."""
-    return float(np.sum(entropy_production_density(flux, force))) * flux.grid.cell_volume
+    return float(np.sum(entropy_production_density(flux, force) * flux.grid.cell_volumes))
 
 
 def circulation(flux: FaceField) -> Array:
@@ -58,10 +58,10 @@ def circulation(flux: FaceField) -> Array:
     Not meaningful along a periodic axis, where x jumps.
     """
     d = flux.grid.dim
-    moment = flux.grid.cell_points().reshape(d, -1) @ flux.centered().reshape(d, -1).T * flux.grid.cell_volume
+    moment = flux.grid.cell_points().reshape(d, -1) @ (flux.centered() * flux.grid.cell_volumes).reshape(d, -1).T
     return 0.5 * (moment - moment.T)
 
 
 def total_current(flux: FaceField) -> float:
     """∫|J| over the box."""
-    return float(np.sum(np.sqrt(np.sum(flux.centered() ** 2, axis=0)))) * flux.grid.cell_volume
+    return float(np.sum(np.sqrt(np.sum(flux.centered() ** 2, axis=0)) * flux.grid.cell_volumes))

@@ -14,6 +14,7 @@ import xarray as xr
 from . import currents
 from .errors import InvalidInput
 from .grid import Array, Box, Grid
+from .maps import Edges
 from .operators import FaceField
 
 
@@ -85,7 +86,7 @@ class Solution:
 
     @property
     def _probability(self) -> Array:
-        return np.exp(-self.phi).ravel() * self.grid.cell_volume
+        return (np.exp(-self.phi) * self.grid.cell_volumes).ravel()
 
     @property
     def circulation(self) -> Array:
@@ -128,13 +129,17 @@ def load(path: str | Path) -> Solution:
 
 
 def restore(dataset: xr.Dataset) -> Solution:
-    """The solution inside a dataset made by :meth:`Solution.to_dataset`."""
+    """The solution inside a dataset made by :meth:`Solution.to_dataset`.
+
+    A stretched axis comes back with its edges and cell centres, to the last bit, as :class:`Edges`, whatever map made them.
+    """
     import json
 
     try:
         meta = json.loads(dataset.attrs["solution"])
         box = Box(meta["lower"], meta["upper"], boundary=meta["boundary"])
-        grid = Grid(box, tuple(meta["shape"]))
+        maps = [_map(dataset, name) if name in meta.get("stretched", ()) else None for name in meta["names"]]
+        grid = Grid(box, tuple(meta["shape"]), maps=maps)
         flux = FaceField(grid, tuple(dataset[f"flux_{a}"].values for a in range(grid.dim)))
         force = dataset["force"].values if "force" in dataset else None
         phi = -dataset["log_density"].values
@@ -142,3 +147,10 @@ def restore(dataset: xr.Dataset) -> Solution:
         return Solution(grid, names, phi, flux, force, meta["error"], meta["current_error"], meta["diagnostics"])
     except (KeyError, ValueError) as error:
         raise InvalidInput(f"expected a file written by Solution.save or a run, got one without {error}") from error
+
+
+def _map(dataset: xr.Dataset, name: str) -> Edges:
+    """Edges and centres in turn are the edges of the grid with every cell halved, and of this one every second."""
+    halves = np.empty(2 * dataset[name].size + 1)
+    halves[::2], halves[1::2] = dataset[f"{name}_edge"].values, dataset[name].values
+    return Edges(halves)

@@ -60,10 +60,10 @@ def density(x: Solution | Run, *, ax: Axes | None = None, colorbar: bool = True)
         label = "simulated" if isinstance(x, Run) else "solved"
         (line,) = ax.plot(p.coords[p.dims[0]].values, p.values, color=colour, lw=1.6, drawstyle=steps, label=label)
         ax.set(xlabel=frame.label(p, 0), ylabel=f"probability density, {units}", title=title, ylim=(0.0, None))
-        ax.set_xlim(*frame.window(p, x.grid.periodic)[0])
+        ax.set_xlim(*frame.window(p, x.grid)[0])
         return line
-    image = frame.image(ax, p, frame.SEQUENTIAL, 0.0, float(p.max()))
-    frame.draw(ax, p, frame.window(p, x.grid.periodic))
+    image = frame.image(ax, p, x.grid, frame.SEQUENTIAL, 0.0, float(p.max()))
+    frame.draw(ax, p, frame.window(p, x.grid))
     ax.set_title(title)
     if colorbar:
         frame.colorbar(ax, image, "probability density\n", units)
@@ -76,7 +76,8 @@ def current(
     """Draw streamlines as wide as the current is strong, over the density where there is one.
 
     Lines end where p falls below 1e-4 of its maximum, and in a simulation where the current is within three standard errors
-    of zero. They are traced through averages over at most 64 × 64 blocks of cells (24 × 24 in a simulation).
+    of zero. They are traced through averages over at most 64 × 64 blocks of cells (24 × 24 in a simulation), or, where cells
+    are not equal, through as many points between which the current is interpolated linearly.
 
     Parameters
     ----------
@@ -145,7 +146,7 @@ def stream_function(split: HelmholtzSplit, *, ax: Axes | None = None) -> QuadCon
     (x, y), values = (split.grid.edges(a) for a in range(2)), psi.values
     strongest = np.unravel_index(int(np.argmax(np.abs(values))), values.shape)
     extremum = float(values[strongest])
-    frame.draw(ax, split.potential, frame.window(abs(psi), split.grid.periodic, TAIL))
+    frame.draw(ax, split.potential, frame.window(abs(psi), split.grid, TAIL))
     if extremum == 0.0:
         ax.set_title("stream function ψ = 0")
         return frame.say(ax, "zero everywhere")
@@ -226,7 +227,7 @@ def difference(comparison: Comparison, *, ax: Axes | None = None) -> QuadMesh | 
     ax = frame.axes(ax)
     seen = np.abs(z.values[np.isfinite(z.values)])
     limit = max(4.0, float(np.percentile(seen, 99.0))) if seen.size else 4.0
-    visited = frame.window(z.notnull().astype(float), (False, False))
+    visited = frame.window(z.notnull().astype(float), None)
     ax.set_title("simulated − solved density")
     label = "difference, standard errors of each bin"
     if z.ndim == 1:
@@ -236,7 +237,7 @@ def difference(comparison: Comparison, *, ax: Axes | None = None) -> QuadMesh | 
         ax.set(xlabel=frame.label(z, 0), ylabel=label, ylim=(-1.15 * limit, 1.15 * limit), xlim=visited[0])
         ax.legend(loc="upper right", frameon=False)
         return steps
-    image = frame.image(ax, z, frame.DIVERGING, -limit, limit)
+    image = frame.image(ax, z, None, frame.DIVERGING, -limit, limit)
     ax.set_facecolor(BLANK)
     frame.draw(ax, z, visited)
     extend = "both" if seen.size and seen.max() > limit else "neither"
@@ -255,11 +256,12 @@ def draw_parts(
     stacked = window is not None
     if window is None:
         strongest = sizes[max(sizes, key=lambda name: split.shares[name])]
-        window = frame.window(strongest, split.grid.periodic, TAIL)
+        window = frame.window(strongest, split.grid, TAIL)
     for ax, kind in zip(axes, kinds, strict=True):
         share, size = split.shares[kind], sizes[kind]
         signal = share >= ROUND_OFF
-        images.append(frame.image(ax, size if signal else xr.zeros_like(size), frame.SEQUENTIAL, 0.0, top or 1.0))
+        shown = size if signal else xr.zeros_like(size)
+        images.append(frame.image(ax, shown, split.grid, frame.SEQUENTIAL, 0.0, top or 1.0))
         if signal:
             streamlines(ax, fields[kind], closeness=2 / 3, colour="white", top=top)
         ax.set_title(f"{kind} part, share {numbers.share(share)}", fontsize=11)
@@ -285,7 +287,7 @@ def plane_density(x: Solution | Run) -> tuple[xr.DataArray, str]:
     if x.grid.dim < 3:
         return x.density, ""
     last = x.names[-1]
-    marginal = x.density.sum(last) * float(x.grid.spacing[-1])
+    marginal = (x.density * xr.DataArray(x.grid.widths(2), dims=last)).sum(last)
     return marginal, frame.plain(f"\n(integrated over {last})")
 
 

@@ -17,7 +17,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ..errors import InvalidInput
-from ..grid import Array
+from ..grid import Array, Grid
 from . import numbers
 
 Window = tuple[tuple[float, float], tuple[float, float]]
@@ -43,17 +43,16 @@ def axes(ax: Axes | None) -> Axes:
     return made
 
 
-def window(values: xr.DataArray, periodic: Sequence[bool], level: float = WINDOW) -> Any:
+def window(values: xr.DataArray, grid: Grid | None, level: float = WINDOW) -> Any:
     """Limits of every axis around what is above a share of the maximum; all of a periodic axis."""
     mask = values.values > level * float(values.max())
     limits = []
     for axis in range(values.ndim):
-        at = np.asarray(values.coords[values.dims[axis]].values)
-        half = 0.5 * (at[1] - at[0])
+        line = edges(values, axis, grid)
         start, stop = span(mask.any(axis=tuple(a for a in range(values.ndim) if a != axis)))
-        if periodic[axis]:
-            start, stop = 0, at.size
-        limits.append((float(at[start] - half), float(at[stop - 1] + half)))
+        if grid is not None and grid.periodic[axis]:
+            start, stop = 0, line.size - 1
+        limits.append((float(line[start]), float(line[stop])))
     return tuple(limits)
 
 
@@ -63,17 +62,20 @@ def span(mask: Any) -> tuple[int, int]:
     return (int(inside[0]), int(inside[-1]) + 1) if inside.size else (0, mask.size)
 
 
-def image(ax: Axes, values: xr.DataArray, cmap: str | Colormap, low: float, high: float) -> QuadMesh:
+def image(ax: Axes, values: xr.DataArray, grid: Grid | None, cmap: str | Colormap, low: float, high: float) -> QuadMesh:
     """The transposed array on the cell edges, blank where it is not finite."""
     data = np.ma.masked_invalid(values.values.T)
-    x, y = edges(values, 0), edges(values, 1)
+    x, y = edges(values, 0, grid), edges(values, 1, grid)
     return ax.pcolormesh(x, y, data, cmap=cmap, vmin=low, vmax=high, shading="flat", rasterized=True)
 
 
-def edges(values: xr.DataArray, axis: int) -> Array:
+def edges(values: xr.DataArray, axis: int, grid: Grid | None = None) -> Array:
+    """Those of the grid's cells; without a grid, or for values at its nodes, the middles between neighbouring points."""
     at = np.asarray(values.coords[values.dims[axis]].values, dtype=float)
-    half = 0.5 * (at[-1] - at[0]) / (at.size - 1)
-    return np.linspace(at[0] - half, at[-1] + half, at.size + 1)
+    if grid is not None and at.size == grid.shape[axis]:
+        return grid.edges(axis)
+    middles = 0.5 * (at[1:] + at[:-1])
+    return np.concatenate([[2.0 * at[0] - middles[0]], middles, [2.0 * at[-1] - middles[-1]]])
 
 
 def draw(ax: Axes, values: xr.DataArray, window: Window | None) -> None:

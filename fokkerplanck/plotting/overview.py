@@ -78,7 +78,7 @@ def overview(
     if title:
         figure.suptitle(frame.plain(frame.lines(title, 45 * columns)), fontsize=13)
     panels = figure.add_gridspec(rows, columns)
-    window = frame.window(plane_density(solution)[0], solution.grid.periodic)
+    window = frame.window(plane_density(solution)[0], solution.grid)
     sides = [upper - lower for lower, upper in window]
     aspect: Any = "equal" if max(sides) <= EQUAL_PANEL * min(sides) else "auto"
     top = float(plane_density(solution)[0].max())

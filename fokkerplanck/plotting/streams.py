@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch
 from matplotlib.streamplot import StreamplotSet
 from matplotlib.text import Text
+from scipy.interpolate import RegularGridInterpolator
 
 from ..grid import Array
 from ..results import Solution
@@ -21,6 +22,7 @@ WIDEST = 2.6  # points, of a streamline where |J| is largest
 TAIL = 1e-4  # streamlines end where p falls below this share of its maximum
 FINEST = 64  # cells per axis of the arrows' grid
 FINEST_RUN = 24  # ditto for counts, where averaging is what makes the current visible
+EQUAL_STEPS = 1e-6  # relative scatter of steps that are equal: above round-off of coordinates, below any stretching
 SIGNIFICANT = 3.0  # standard errors by which a simulated current must exceed zero to be drawn
 
 
@@ -90,9 +92,15 @@ def traced(x: Solution | Run | xr.DataArray) -> tuple[Array, Array, Array] | Non
             return None
         blocks = tuple(math.ceil((stop - start) / FINEST) for start, stop in spans)
         cut = tuple(slice(*span) for span in spans)
-        field, p = _blocks(array.values[:, cut[0], cut[1]], blocks), _blocks(weight[cut], blocks)
+        inside = array.values[:, cut[0], cut[1]], weight[cut]
+        lines = tuple(np.asarray(array.coords[array.dims[a + 1]].values[cut[a]], dtype=float) for a in range(2))
+        if all(_equal_steps(line) for line in lines):
+            field, p = (_blocks(values, blocks) for values in inside)
+            xs, ys = (_line_blocks(line, size) for line, size in zip(lines, blocks, strict=True))
+        else:
+            xs, ys = (np.linspace(line[0], line[-1], min(line.size, FINEST)) for line in lines)
+            field, p = (_interpolated(values, lines, (xs, ys)) for values in inside)
         keep = p > TAIL * p.max()
-        xs, ys = (_line_blocks(array.coords[array.dims[a + 1]].values[cut[a]], blocks[a]) for a in range(2))
     if min(field.shape[1:]) < 2 or not np.any(keep & (np.hypot(*field) > 0.0)):
         return None
     return xs, ys, np.where(keep, field, np.nan)
@@ -103,6 +111,19 @@ def _blocks(values: Array, sizes: Sequence[int]) -> Array:
     n, m = (values.shape[a - 2] // sizes[a] for a in range(2))
     head = values[..., : n * sizes[0], : m * sizes[1]]
     return np.asarray(head.reshape(*values.shape[:-2], n, sizes[0], m, sizes[1]).mean(axis=(-3, -1)))
+
+
+def _equal_steps(line: Array) -> bool:
+    steps = np.diff(line)
+    return bool(np.ptp(steps) <= EQUAL_STEPS * steps.max(initial=0.0)) if steps.size else True
+
+
+def _interpolated(values: Array, lines: Sequence[Array], points: Sequence[Array]) -> Array:
+    """Linear between the points of the last two axes."""
+    at = np.stack(np.meshgrid(*points, indexing="ij"), axis=-1)
+    stack = np.moveaxis(values.reshape(-1, *values.shape[-2:]), 0, -1)
+    out = np.moveaxis(RegularGridInterpolator(tuple(lines), stack)(at), -1, 0)
+    return np.asarray(out.reshape(*values.shape[:-2], *out.shape[1:]))
 
 
 def _line_blocks(values: Array, size: int) -> Array:

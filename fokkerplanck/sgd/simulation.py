@@ -48,7 +48,8 @@ def simulate(
     ----------
     sgd : SGD
     grid : Grid
-        Of as many dimensions as the model has parameters, without periodic axes. What leaves it is counted as outside.
+        Of as many dimensions as the model has parameters, without periodic or stretched axes. What leaves it is counted as
+        outside.
     chains, steps : int
         Number of independent chains and of recorded steps of each.
     rng : int, Generator, SeedSequence or None
@@ -189,6 +190,11 @@ def _check(sgd: SGD, grid: Grid, chains: int, steps: int, burn_in: int | None, g
         raise InvalidInput(
             f"grid: expected no periodic axis, got boundary = {grid.box.boundary}. Parameters do not wrap round; "
             "a simulation ignores walls, so use reflecting ones"
+        )
+    if not grid.uniform:
+        raise InvalidInput(
+            f"grid: expected equal cells, got maps {grid.maps}. A point is counted in the cell that its coordinates divide "
+            "into; leave the maps out"
         )
     check_counts(chains=chains, steps=steps, burn_in=burn_in, groups=groups)
 
