@@ -12,7 +12,7 @@ import xarray as xr
 from .errors import InvalidInput
 from .grid import Array, Grid
 from .operators import FaceField
-from .poisson import gradient_on_faces, inverse_laplacian
+from .poisson import gradient_part
 from .results import Solution
 
 ROUND_OFF = 1e-12  # wall-normal flux below this share of the largest face value is zero
@@ -30,7 +30,7 @@ class HelmholtzSplit:
     names : tuple of str
         Names of the axes.
     chi : ndarray, shape ``grid.shape``
-        Potential at the cell centres, of zero mean.
+        Potential at the cell centres, of zero mean over the box.
     psi : ndarray or None, shape (n0 + 1, n1 + 1)
         Stream function at the nodes, in two dimensions, with :math:`F_\text{curl} = (\partial_y\psi, -\partial_x\psi)`; zero
         on a reflecting wall, of zero mean on a torus.
@@ -103,9 +103,10 @@ def helmholtz(field: Solution | FaceField, *, names: Sequence[str] | None = None
 
         F = \nabla\chi + F_\text{curl} + H,\qquad \nabla^2\chi = \nabla\cdot F,\qquad \nabla\cdot F_\text{curl} = 0.
 
-    The Laplacian is the product of the staggered divergence and gradient, inverted by fast transforms, so every identity holds
-    to round-off. H is constant along periodic axes and absent on a box. A stationary current has no gradient part; what is
-    found there is the imbalance the solver left.
+    The Laplacian is the product of the staggered divergence and gradient, inverted by fast transforms, or on a stretched grid
+    by the eigenvectors of every axis but one and elimination along that one, so every identity holds to round-off. H is
+    constant along periodic axes and absent on a box. A stationary current has no gradient part; what is found there is the
+    imbalance the solver left.
 
     Parameters
     ----------
@@ -125,7 +126,8 @@ def helmholtz(field: Solution | FaceField, *, names: Sequence[str] | None = None
 
     References
     ----------
-    H. Bhatia et al., IEEE Trans. Vis. Comput. Graph. 19, 1386 (2013), doi:10.1109/TVCG.2012.316.
+    H. Bhatia et al., IEEE Trans. Vis. Comput. Graph. 19, 1386 (2013), doi:10.1109/TVCG.2012.316; R. E. Lynch, J. R. Rice and
+    D. H. Thomas, Numer. Math. 6, 185 (1964), doi:10.1007/BF01386067 (stretched grids).
 
     Examples
     --------
@@ -144,8 +146,7 @@ def helmholtz(field: Solution | FaceField, *, names: Sequence[str] | None = None
         raise InvalidInput(f"names: expected {faces.grid.dim} names, got {names!r}")
     _check(faces)
     grid = faces.grid
-    chi = inverse_laplacian(faces.divergence(), grid)
-    gradient = FaceField(grid, tuple(gradient_on_faces(chi, axis, grid) for axis in range(grid.dim)))
+    gradient, chi = gradient_part(faces)
     rest = faces - gradient
     harmonic = FaceField(grid, tuple(_mean(c, axis, grid) for axis, c in enumerate(rest.components)))
     curl = rest - harmonic
@@ -169,18 +170,21 @@ def _check(faces: FaceField) -> None:
 
 
 def _mean(component: Array, axis: int, grid: Grid) -> Array:
+    """The constant with the same flux through the box along a periodic axis."""
     if not grid.periodic[axis]:
         return np.zeros_like(component)
-    return np.full_like(component, np.moveaxis(component, axis, 0)[:-1].mean())
+    return np.full_like(
+        component, np.average(np.moveaxis(np.moveaxis(component, axis, 0)[:-1], 0, axis), weights=grid.cell_volumes)
+    )
 
 
 def _stream_function(curl: FaceField) -> Array:
     """ψ at the nodes by summing F_y along the lower edge and F_x upwards from it."""
     grid = curl.grid
-    (hx, hy), (fx, fy) = grid.spacing, curl.components
+    (wx, wy), (fx, fy) = (grid.widths(a) for a in range(2)), curl.components
     psi = np.zeros((grid.shape[0] + 1, grid.shape[1] + 1))
-    psi[1:, 0] = -hx * np.cumsum(fy[:, 0])
-    psi[:, 1:] = psi[:, :1] + hy * np.cumsum(fx, axis=1)
+    psi[1:, 0] = -np.cumsum(wx * fy[:, 0])
+    psi[:, 1:] = psi[:, :1] + np.cumsum(wy * fx, axis=1)
     if all(grid.periodic):
         psi -= psi[:-1, :-1].mean()
     elif grid.periodic[1]:
