@@ -35,11 +35,9 @@ from ..process import DiffusionProcess
 from ..progress import progress_bar
 
 # Sweeps without progress, that is without a change below 0.95 of the one that counted last, before the step is halved: those
-# of a stable step may grow at first, those of an unstable one grow by more than 1.2 each or go round in a cycle.
+# of a stable step may grow at first, those of an unstable one grow for good or go round in a cycle.
 PATIENCE, PROGRESS = 10, 0.95
-HALVINGS = (
-    20  # 10⁻⁶ of the diffusion time of the box; explicit steps of the whole tensor would be larger on any grid here
-)
+HALVINGS = 20  # 1e-6 of the diffusion time of the box, which is h² / D on a thousand cells along an axis
 EXPLODED = 10.0  # Σ|p|ΔV of a density is 1, and a few where a sweep overshoots on its way
 WINDOW = 4  # sweeps over which the rate of convergence is measured: alternating changes average out
 # A sweep loses round-off × Δt × (fastest rate) of the mass: about 1e-13 on small grids. Steps so long that it is more than
