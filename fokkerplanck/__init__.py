@@ -9,7 +9,7 @@ from . import cases, sgd
 from .analysis import Analysis, analyse
 from .balance import DetailedBalance, detailed_balance
 from .compare import Comparison, compare
-from .errors import DensityCutByWall, FokkerPlanckError, InvalidInput, NotConverged
+from .errors import BoxWarning, FokkerPlanckError, InvalidInput, NotConverged
 from .grid import Box, Grid
 from .helmholtz import HelmholtzSplit, helmholtz
 from .maps import Algebraic, Edges, Sinh, Uniform
@@ -24,8 +24,8 @@ __all__ = [
     "Algebraic",
     "Analysis",
     "Box",
+    "BoxWarning",
     "Comparison",
-    "DensityCutByWall",
     "DetailedBalance",
     "DiffusionProcess",
     "Edges",

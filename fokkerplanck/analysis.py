@@ -14,7 +14,7 @@ from . import currents
 from .balance import DetailedBalance, detailed_balance
 from .cases import Case
 from .compare import Comparison, compare
-from .errors import DensityCutByWall, InvalidInput, NotConverged
+from .errors import InvalidInput, NotConverged
 from .grid import Box
 from .helmholtz import HelmholtzSplit, helmholtz
 from .io import to_json, write_dataset, write_whole
@@ -237,8 +237,9 @@ def analyse(case: Case, *, rtol: float | None = None, progress: bool | None = No
 
     Raises
     ------
-    NotConverged, DensityCutByWall
-        See :func:`fokkerplanck.solve_stationary`. The box of an SGD case is widened up to three times first.
+    NotConverged
+        See :func:`fokkerplanck.solve_stationary`. The box of an SGD case that cuts the density is widened up to three times; a
+        box that cuts it in the end is remarked upon.
 
     Examples
     --------
@@ -248,14 +249,14 @@ def analyse(case: Case, *, rtol: float | None = None, progress: bool | None = No
     """
     box, remarks = case.box, []
     for attempt in range(GROWTHS + 1):
-        try:
-            solution = solve_stationary(case.process, box, rtol=rtol, progress=progress)
+        solution = solve_stationary(case.process, box, rtol=rtol, max_wall_mass=1, progress=progress)
+        cut = solution.cut_walls(solution.diagnostics["rtol"])
+        if not cut or case.sgd is None or attempt == GROWTHS:
             break
-        except DensityCutByWall:
-            if case.sgd is None or attempt == GROWTHS:
-                raise
-            box = _widened(box)
-            remarks = [f"The box was widened to {box.lower} … {box.upper}, because the first one cut the density."]
+        box = _widened(box)
+        remarks = [f"The box was widened to {box.lower} … {box.upper}, because the first one cut the density."]
+    if cut:
+        remarks.append("The box cuts the density: " + ", ".join(f"{m:.3g} of it at {wall}" for wall, m in cut.items()) + ".")
     if case.sgd is not None and case.sgd.sampling == "epoch":
         remarks.append(
             "Solved for independent batches: under epoch shuffling the batches of an epoch cancel, and no diffusion limit "

@@ -9,7 +9,7 @@ from numbers import Real
 
 from .errors import InvalidInput
 from .results import Solution
-from .solvers.stationary import SECOND_ORDER, UNORDERED, extrapolated_error
+from .solvers.richardson import SECOND_ORDER, UNORDERED, estimated_error
 
 # Errors by which the entropy production must exceed zero: the error itself is known to about a factor of two.
 BROKEN = 2.0
@@ -105,7 +105,7 @@ def _error(values: list[float], floor: float) -> float:
     before, last = changes[-2:]
     if before * last < 0.0:
         return max(UNORDERED * max(abs(before), abs(last)), floor)
-    return extrapolated_error([abs(before), max(abs(last), abs(before) / SECOND_ORDER)], floor)
+    return estimated_error([abs(before), max(abs(last), abs(before) / SECOND_ORDER)], floor)
 
 
 def entropy_productions(solution: Solution) -> list[float]:

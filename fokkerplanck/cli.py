@@ -13,7 +13,7 @@ from rich.table import Table
 from . import cases
 from .analysis import Analysis, analyse, make_directory
 from .cases import Case, from_sgd
-from .errors import DensityCutByWall, FokkerPlanckError, InvalidInput, NotConverged
+from .errors import FokkerPlanckError, InvalidInput, NotConverged
 from .io import to_json, write_dataset
 from .sgd import SGD, linear_regression, logistic_regression, read_csv
 from .sgd.simulation import check_counts
@@ -128,7 +128,7 @@ def _work(
         if case.sgd is not None and chains != 0:
             so_far = analysis = analysis.simulated(chains=chains, steps=steps, rng=seed)
         return analysis, analysis.save(folder)
-    except (NotConverged, DensityCutByWall) as error:
+    except NotConverged as error:
         _keep(error.best or so_far, folder)
         raise
     except KeyboardInterrupt as error:

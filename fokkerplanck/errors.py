@@ -28,18 +28,5 @@ class NotConverged(FokkerPlanckError, RuntimeError):
         self.best = best
 
 
-class DensityCutByWall(FokkerPlanckError, ValueError):
-    """A wall of the box runs through the density, so the solution describes the box, not the problem.
-
-    Attributes
-    ----------
-    best : Solution
-        The solution inside the box, correct if the walls are real.
-    wall_mass : dict[str, float]
-        Probability in the strip along each reflecting wall.
-    """
-
-    def __init__(self, message: str, *, best: Any, wall_mass: dict[str, float]) -> None:
-        super().__init__(message)
-        self.best = best
-        self.wall_mass = wall_mass
+class BoxWarning(UserWarning):
+    """A wall of the box runs through the density: the solution describes the box, which may not be what was meant."""

@@ -19,7 +19,7 @@ SEAM = 1e-6  # relative mismatch round a ring: above the 1e-9 of the differences
 
 @dataclass(frozen=True)
 class FaceField:
-    """Normal components of a vector field on the staggered faces of a grid.
+    """Normal components of a vector field on the staggered faces of a grid, each the mean over its face.
 
     Attributes
     ----------
@@ -62,9 +62,33 @@ class FaceField:
     def __sub__(self, other: FaceField) -> FaceField:
         return FaceField(self.grid, tuple(f - g for f, g in zip(self.components, other.components, strict=True)))
 
+    def __add__(self, other: FaceField) -> FaceField:
+        return FaceField(self.grid, tuple(f + g for f, g in zip(self.components, other.components, strict=True)))
+
+    def __mul__(self, factor: float) -> FaceField:
+        return FaceField(self.grid, tuple(factor * c for c in self.components))
+
     def centered(self) -> Array:
-        """Components interpolated to cell centres by cubics along their own axis, shape (d, *shape)."""
-        return np.stack([to_centers(c, axis, self.grid.periodic[axis]) for axis, c in enumerate(self.components)])
+        """Vectors at the cell centres, fourth order, from components that are means over their faces; shape (d, *shape)."""
+        vectors = []
+        for axis, component in enumerate(self.components):
+            values = to_centers(component, axis, self.grid.periodic[axis])
+            for other in (a for a in range(self.grid.dim) if a != axis):
+                values = values - _bend(values, other, self.grid.periodic[other]) / 24.0
+            vectors.append(values)
+        return np.stack(vectors)
+
+
+def _bend(cells: Array, axis: int, periodic: bool) -> Array:
+    """Second difference along one axis: 24 times the difference of a cell's mean and its centre value."""
+    a = np.moveaxis(cells, axis, 0)
+    if periodic:
+        out = np.roll(a, 1, 0) + np.roll(a, -1, 0) - 2.0 * a
+    else:
+        out = np.empty_like(a)
+        out[1:-1] = a[2:] + a[:-2] - 2.0 * a[1:-1]
+        out[0], out[-1] = out[1], out[-2]
+    return np.moveaxis(out, 0, axis)
 
 
 def _face_weights(grid: Grid, axis: int) -> Array:

@@ -24,6 +24,7 @@ FILE_NAMES = {
     "density_difference",
 }
 INTERPRETATIONS = ("ito", "stratonovich", "isothermal")
+NEWTON = 12  # steps: a double root is approached by halves, so a bound stays within 2^-12 of it; simple ones are exact after six
 ROUND_OFF = 1e-12  # a tensor assembled in double precision is symmetric and semidefinite to ~1e-15 of its largest entry
 # Derivatives of D and sigma are taken by the fourth-order central stencil with this step, as a fraction of the box:
 # truncation (1e-3)^4 and round-off 1e-16/1e-3 both stay below 1e-12 for coefficients that vary on the box's scale.
@@ -166,7 +167,10 @@ class DiffusionProcess:
         -------
         ndarray, shape (d, ...)
         """
-        return _in_blocks(lambda points: self._current_velocity(points, scale), x)
+        if np.ndim(scale) == 1:
+            return _in_blocks(lambda points: self._current_velocity(points, scale), x)
+        both = np.concatenate([np.asarray(x, dtype=float), scale])  # one length per point
+        return _in_blocks(lambda pair: self._current_velocity(pair[: self.dim], pair[self.dim :]), both)
 
     def _current_velocity(self, x: Array, scale: Array) -> Array:
         b = self.drift(x)
@@ -281,14 +285,43 @@ def _check_tensor(tensor: Array, x: Array) -> None:
             f"diffusion(x): expected a symmetric tensor, got {_matrix(tensor, skew)} at x = {_point(x, skew)}. "
             "D = ½σσᵀ is symmetric; pass σ itself as noise="
         )
-    smallest = np.linalg.eigvalsh(np.moveaxis(tensor / unit, (0, 1), (-2, -1)))[..., 0]
-    negative: NDArray[np.bool_] = np.asarray(smallest < -ROUND_OFF)
+    negative: NDArray[np.bool_] = np.asarray(smallest_correlation(tensor) < -ROUND_OFF)
     if negative.any():
         lowest = np.linalg.eigvalsh(np.moveaxis(tensor, (0, 1), (-2, -1)))[..., 0]
         raise InvalidInput(
             f"diffusion(x): expected no negative eigenvalue, got {lowest[negative].flat[0]:.6g} "
             f"at x = {_point(x, negative)}. A negative diffusion has no density"
         )
+
+
+def smallest_correlation(tensor: Array) -> Array:
+    """Smallest eigenvalue of D_ij/√(D_ii D_jj) at every point, for D of shape (d, d, ...); 0 at most where a D_ii vanishes.
+
+    1 for uncorrelated noise, 0 where some direction has none; free of the units of the variables.
+    """
+    d = tensor.shape[0]
+    root = np.sqrt(np.abs(np.einsum("ii...->i...", tensor)))
+    noiseless = (root == 0.0).any(axis=0)
+    root = np.where(root > 0.0, root, 1.0)
+    if d == 1:
+        smallest = np.sign(tensor[0, 0])
+    elif d == 2:
+        signs = np.sign(np.einsum("ii...->i...", tensor))
+        mean, half = 0.5 * (signs[0] + signs[1]), 0.5 * (signs[0] - signs[1])
+        smallest = mean - np.hypot(half, tensor[0, 1] / (root[0] * root[1]))
+    elif d == 3 and not noiseless.any():
+        a, b, c = (tensor[i, j] / (root[i] * root[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+        square, determinant = a * a + b * b + c * c, 1.0 + 2.0 * a * b * c - a * a - b * b - c * c
+        smallest = np.zeros_like(a)
+        # Newton's method for the characteristic polynomial, which is concave below its smallest root: from below it stays there.
+        for _ in range(NEWTON):
+            value = ((smallest - 3.0) * smallest + (3.0 - square)) * smallest - determinant
+            slope = (3.0 * smallest - 6.0) * smallest + (3.0 - square)
+            smallest = smallest - np.divide(value, slope, out=np.zeros_like(a), where=np.abs(slope) > ROUND_OFF)
+    else:
+        correlation = tensor / (root[:, None] * root[None])
+        smallest = np.linalg.eigvalsh(np.moveaxis(correlation, (0, 1), (-2, -1)))[..., 0]
+    return np.asarray(np.where(noiseless, np.minimum(smallest, 0.0), smallest))
 
 
 def _divergence(field: Callable[[Array], Array], x: Array, scale: Array) -> Array:

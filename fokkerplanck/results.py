@@ -93,6 +93,10 @@ class Solution:
         """Area rate A_ij = ½∫(x_i J_j − x_j J_i), state² per time, shape (d, d)."""
         return currents.circulation(self.flux)
 
+    def cut_walls(self, allowed: float) -> dict[str, float]:
+        """Reflecting walls with more than ``allowed`` of the probability in the outer 1/32 of the cells, and how much."""
+        return {wall: mass for wall, mass in self.diagnostics["wall_mass"].items() if mass > allowed}
+
     def on_cells(self, values: Array, long_name: str, units: str) -> xr.DataArray:
         """Label values on the cell centres; a leading axis beyond the grid's is ``component``."""
         dims: tuple[str, ...] = self.names

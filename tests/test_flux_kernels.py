@@ -8,7 +8,7 @@ import pytest
 from fokkerplanck import Box, DiffusionProcess, Grid
 from fokkerplanck.kernels import flux as kernel
 from fokkerplanck.operators import face_coefficients
-from fokkerplanck.solvers import log_density
+from fokkerplanck.solvers import newton
 from fokkerplanck.solvers.linear import dissection, stencil_matrix
 from fokkerplanck.solvers.scheme import Scheme
 
@@ -130,7 +130,7 @@ def test_cells_are_left_alone_only_among_their_like():
     phi = np.zeros(grid.shape)
     phi[4:, :] = 100.0
     phi[6, 0] = 10.0
-    still = log_density._negligible(phi, grid)
+    still = newton._negligible(phi, grid)
     assert not still[:5].any()  # row 4 touches row 3
     assert still[5, 2:7].all()
     assert not still[5:, [0, 1, 7]].any()  # neighbours of (6, 0), round the ring
@@ -140,7 +140,7 @@ def test_cells_are_left_alone_only_among_their_like():
 def test_regions_are_joined_round_a_ring(periodic, count):
     active = np.ones((6, 5), dtype=bool)
     active[3] = False
-    region, found = log_density._regions(active, periodic)
+    region, found = newton._regions(active, periodic)
     assert found == count
     assert (region == 0).sum() == 5
     assert set(region[active]) == set(range(1, count + 1))

@@ -98,14 +98,14 @@ def test_collocated_operators_would_fail():
 
 def test_stationary_current_is_all_curl_with_the_exact_stream_function():
     case = fp.cases.get("four-vortices")
-    sol = fp.solve_stationary(case.process, case.box, rtol=1e-3)
+    sol = fp.solve_stationary(case.process, case.box, shape=(128, 128), extrapolate=True)
     split = fp.helmholtz(sol)
     assert split.shares["gradient"] < 1e-20
     x, y = np.meshgrid(sol.grid.edges(0), sol.grid.edges(1), indexing="ij")
     exact = -0.5 * x * y * np.exp(-0.5 * (x**2 + y**2)) / (2 * np.pi)
     np.testing.assert_allclose(split.psi, exact, atol=1e-3 * np.abs(exact).max())
     assert split.stream_function.dims == ("x_edge", "y_edge")
-    assert np.abs(split.psi).max() == pytest.approx(case.exact.scalars["largest_stream_function"], rel=1e-3)
+    assert np.abs(split.psi).max() == pytest.approx(case.exact.scalars["largest_stream_function"], rel=3e-3)  # its place lies between nodes
     np.testing.assert_allclose(split.curl.values, sol.current.values, atol=1e-12)
 
 

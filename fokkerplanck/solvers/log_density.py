@@ -1,233 +1,94 @@
-r"""One grid: Newton's method for the log-density finite-volume scheme.
-
-The unknown is :math:`\Phi = -\ln p` in every cell, so the density is positive by construction. See docs/method.md.
-"""
+"""The method of choice: the log-density scheme on one grid, from a start that cannot fail to an answer that settles."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
-from numpy.typing import NDArray
-from scipy import ndimage
-from scipy.sparse.csgraph import connected_components
+from scipy.interpolate import RegularGridInterpolator
 
-from ..errors import FokkerPlanckError
+from ..errors import NotConverged
 from ..grid import Array, Grid
-from ..kernels import flux as kernel
-from ..operators import FaceCoefficients, FaceField
-from ..poisson import gradient_part
-from .correction import newton_correction
-from .linear import SingularSystem
-from .scheme import Scheme
+from ..operators import FaceCoefficients, FaceField, face_coefficients, physical_log_density, reference_log_density
+from ..process import DiffusionProcess
+from .newton import FASTEST, REGULAR, Level, Stalled, monotone_start, solve_level
 
-FASTEST = 10.0  # cell Péclet number up to which the central form is stable enough to be preferred over upwinding
-CROSS_LIMIT = 3.0  # bound on h ∂_m Φ in the frozen cross drift: beyond e³ per cell the slope is not resolved anyway
-SMALLEST_RATIO, LARGEST_RATIO = 0.3, 3.0  # one Newton step changes a density by at most these factors
-# Cells below e⁻⁴⁰ of the peak hold less than round-off of the mass; those with no other neighbours keep their interpolated Φ.
-NEGLIGIBLE = 40.0
-ISLAND = 1e-12  # probability beyond which cells that exchange none with the rest are not round-off but a second answer
-REFRESHES = 6  # times the frozen cross drift is brought up to date on one grid …
-REGULAR = 1e-3  # … unless this little of the probability is beside frozen faces, or moved by the last time
-PATIENCE = 8  # Newton steps without a new smallest one after which there is no convergence to wait for
-SETTLED = 1e-11  # Σ p|δp/p| below this is round-off of the balance, not progress
-MAX_STEPS = 40
-COARSE_SWEEPS = 6  # of the monotone start; its cross drift settles to a few per cent in that many
+COARSEST = {1: 32, 2: 16, 3: 8}  # cells per axis of the first grid: the subtraction-free start costs their total cubed
+LARGEST_START = 1600  # cells; 1600³/3 operations take about two seconds
+# Tried in turn: fewer faces carry the nonlinear flux, until Newton's method settles. In three dimensions most of the
+# probability is some deviations off the peak, where affordable grids are steep, so more is tried first.
+STEEPEST = {1: (1.0, 0.5, 0.25), 2: (1.0, 0.5, 0.25), 3: (2.0, 1.0, 0.5)}
 
 
-ENOUGH = 1e-4  # of the first step on a grid, which is the change from the grid before: the error of the equations, not the grid
-
-class Stalled(FokkerPlanckError):
-    """Newton's method did not settle on this grid."""
-
-
-@dataclass(frozen=True)
-class Level:
-    """Converged state of one grid.
-
-    Attributes
-    ----------
-    phi : ndarray, shape ``grid.shape``
-        −ln p, with p integrating to 1.
-    flux : FaceField
-        The face currents of the last linearised balance: divergence-free to the round-off of one linear solve. Where the
-        density is not negligible they equal the nonlinear flux up to the square of a step that moved less than 1e-7 of the
-        probability.
-    steps, cycles : int
-        Newton steps taken, and multigrid cycles in them.
-    regular_mass : float
-        Share of the probability next to faces that carry the second-order flux; the rest is upwinded tail.
-    solver : str
-        What solved the linear systems.
-    up_to_date : bool
-        Whether the cross drift of the frozen faces is that of the result; False where bringing it up to date did not settle.
-    """
-
-    grid: Grid
-    phi: Array
-    flux: FaceField
-    steps: int
-    cycles: int
-    regular_mass: float
-    solver: str
-    up_to_date: bool
-
-
-def normalise(phi: Array, grid: Grid) -> Array:
-    """Shift Φ so that Σ e^{−Φ} × cell volume = 1."""
-    low = float(phi.min())
-    return phi - low + float(np.log(np.sum(np.exp(low - phi)) * grid.cell_volume))
-
-
-def solve_level(
-    coefficients: FaceCoefficients,
-    start: Array,
-    *,
-    steepest: float,
-    fastest: float = FASTEST,
-    linear_solver: str = "auto",
-) -> Level:
-    """Newton's method from Φ = ``start``.
+def solve_log_density(
+    process: DiffusionProcess, grid: Grid, start: Array | None, record: dict[str, Any], *, linear_solver: str = "auto"
+) -> tuple[Array, FaceField] | None:
+    """Φ and the flux on ``grid.reference``, or None where Newton's method does not settle; the story goes into ``record``.
 
     Parameters
     ----------
-    steepest, fastest : float
-        Faces across which the starting Φ varies by more than ``steepest``, or whose cell Péclet number exceeds ``fastest``,
-        use the monotone flux; see docs/method.md.
-    linear_solver : str
-        See :func:`linear.correction`.
+    start : ndarray, shape ``grid.shape``, or None
+        Φ to start from; by default the monotone scheme's.
 
     Raises
     ------
-    Stalled
-        If the steps do not die out, or the linearised balance is singular.
+    NotConverged
+        If there is no start: the noise does not connect the cells.
     """
-    scheme = Scheme(coefficients)
-    phi = normalise(start, scheme.grid)
-    _check_connected(phi, scheme.grid)
-    scheme.freeze(phi, steepest, fastest, CROSS_LIMIT)
-    level = _newton(scheme, phi, linear_solver)
-    if 1.0 - level.regular_mass < REGULAR:
-        return replace(level, up_to_date=True)
-    for _ in range(REFRESHES):
-        scheme.freeze(level.phi, steepest, fastest, CROSS_LIMIT)
+    coefficients = face_coefficients(process, grid)
+    psi = _first_guess(process, grid, coefficients) if start is None else reference_log_density(start, grid)
+    level = _settled(coefficients, psi, record, linear_solver)
+    if level is None:
+        return None
+    record |= {
+        "newton_steps": level.steps,
+        "cycles": level.cycles,
+        "linear_solver": level.solver,
+        "regular_mass": level.regular_mass,
+        "up_to_date": level.up_to_date,
+    }
+    return physical_log_density(level.phi, grid), level.flux
+
+
+def _first_guess(process: DiffusionProcess, grid: Grid, coefficients: FaceCoefficients) -> Array:
+    """Ψ on the first grid by the monotone scheme, on the grid itself or, where that is too large, on a coarser one."""
+    start_grid = grid
+    if grid.size > LARGEST_START:
+        start_grid = Grid(grid.box, tuple(min(n, COARSEST[grid.dim]) for n in grid.shape), maps=grid.maps)
+        coefficients = face_coefficients(process, start_grid)
+    try:
+        psi = monotone_start(coefficients)
+    except Stalled as error:
+        raise NotConverged(
+            f"{error}. Every cell must be reachable: check that the noise is not zero in part of the box"
+        ) from error
+    if start_grid is grid:
+        return psi
+    axes = [start_grid.reference.centers(a) for a in range(grid.dim)]
+    # linear, extrapolating half a cell
+    interpolant = RegularGridInterpolator(axes, psi, bounds_error=False, fill_value=None)
+    return np.asarray(interpolant(np.moveaxis(grid.reference.cell_points(), 0, -1)))
+
+
+def _settled(coefficients: FaceCoefficients, start: Array, record: dict[str, Any], linear_solver: str) -> Level | None:
+    for steepest in STEEPEST[coefficients.grid.dim]:
         try:
-            refreshed = _newton(scheme, level.phi, linear_solver)
+            level = solve_level(coefficients, start, steepest=steepest, fastest=FASTEST, linear_solver=linear_solver)
+        except Stalled as error:
+            record["stalled"] = str(error)
+            continue
+        record["steepest"] = steepest
+        if 1.0 - level.regular_mass < REGULAR:
+            return level
+        # Faces beyond FASTEST are upwinded, of first order; from the answer they may do without.
+        try:
+            faster = solve_level(
+                coefficients, level.phi, steepest=steepest, fastest=np.inf, linear_solver=linear_solver
+            )
         except Stalled:
-            break  # what was frozen with the first reference stands: it is a solution, if a less accurate one
-        moved = float(np.sum(np.abs(np.exp(-refreshed.phi) - np.exp(-level.phi)))) * scheme.grid.cell_volume
-        level = replace(refreshed, steps=level.steps + refreshed.steps, cycles=level.cycles + refreshed.cycles)
-        if moved < REGULAR:
-            return replace(level, up_to_date=True)
-    return level
-
-
-def _newton(scheme: Scheme, phi: Array, linear_solver: str) -> Level:
-    """Newton's method with the forms of the faces as they are."""
-    grid = scheme.grid
-    previous, smallest, since, first, cycles = np.inf, np.inf, 0, 0.0, 0
-    for step in range(1, MAX_STEPS + 1):
-        try:
-            correction = newton_correction(scheme, phi, _negligible(phi, grid), linear_solver)
-        except SingularSystem as error:
-            raise Stalled(str(error)) from error
-        s = correction.s
-        cycles += correction.cycles
-        probability = np.exp(-phi) * grid.cell_volume
-        mean = float(np.sum(probability * s))
-        size = float(np.sum(probability * np.abs(s - mean)))
-        if not np.isfinite(size):
-            raise Stalled("a Newton step is not finite")
-        first = first or size
-        # What is left is the square of the step and what the linear solve left of it.
-        left = size * (size + correction.reduction)
-        # Quadratic convergence ends in round-off: below 1e-7 one more step either settles or stops shrinking.
-        settled = left < max(SETTLED, correction.reduction and ENOUGH * first) or (size < 1e-7 and size > 0.25 * previous)
-        if settled:
-            flux = _scaled(scheme.flux(phi, s), 1.0 / (1.0 + mean))
-        ratio = np.minimum(np.maximum(1.0 + s, SMALLEST_RATIO), LARGEST_RATIO)
-        phi = normalise(phi - np.log(ratio), grid)
-        if settled:
-            if correction.reduction > 0.0:
-                flux = flux - gradient_part(flux)[0]  # the imbalance that the iterations left
-            mass = scheme.regular_mass(np.exp(-phi) * grid.cell_volume)
-            return Level(grid, phi, flux, step, cycles, mass, correction.solver, up_to_date=False)
-        smallest, since = (size, 0) if size < smallest else (smallest, since + 1)
-        if since == PATIENCE:
-            break
-        previous = size
-    raise Stalled(f"after {step} Newton steps the last one still moves {size:.1e} of the probability")
-
-
-def _negligible(phi: Array, grid: Grid) -> NDArray[np.bool_]:
-    """Cells that are negligible with all their neighbours, so that what flows into them is negligible too."""
-    mode = ["wrap" if ring else "nearest" for ring in grid.periodic]
-    return np.asarray(ndimage.minimum_filter(phi, size=3, mode=mode) > phi.min() + NEGLIGIBLE)
-
-
-def _check_connected(phi: Array, grid: Grid) -> None:
-    """Refuse a density whose parts only exchange probability through negligible cells: their weights would be arbitrary."""
-    region, count = _regions(~_negligible(phi, grid), grid.periodic)
-    if count == 1:
-        return
-    weight = np.bincount(region.ravel(), np.exp(phi.min() - phi).ravel(), minlength=count + 1)[1:]
-    second = float(np.sort(weight)[-2] / weight.sum())
-    if second > ISLAND:
-        raise Stalled(
-            f"the density falls apart into regions with less than e^-{NEGLIGIBLE:g} of its peak between them: they exchange no "
-            f"probability in double precision, so the weight of one ({second:.1e}) cannot be told"
-        )
-
-
-def _regions(active: NDArray[np.bool_], periodic: tuple[bool, ...]) -> tuple[NDArray[np.intp], int]:
-    """Number the sets of active cells that are connected through faces from 1; inactive cells are 0."""
-    labels, count = ndimage.label(active)
-    edges = [np.zeros((2, 0), dtype=np.intp)]
-    for axis in (a for a, ring in enumerate(periodic) if ring):
-        pairs = np.moveaxis(np.take(labels, [0, -1], axis), axis, 0).reshape(2, -1)
-        edges.append(pairs[:, (pairs > 0).all(axis=0)])
-    joined = np.concatenate(edges, axis=1)
-    graph = sp.coo_array((np.ones(joined.shape[1]), tuple(joined)), shape=(count + 1, count + 1))
-    _, merged = connected_components(graph, directed=False)
-    # Label 0 has no edges and is met first, so it keeps the number 0.
-    return np.asarray(merged[labels], dtype=np.intp), int(merged.max())
-
-
-def _scaled(field: FaceField, factor: float) -> FaceField:
-    return FaceField(field.grid, tuple(factor * c for c in field.components))
-
-
-def monotone_start(coefficients: FaceCoefficients) -> Array:
-    """Φ on a coarse grid by the upwinded scheme, solved without a subtraction; the cross drift is updated between sweeps.
-
-    Raises
-    ------
-    Stalled
-        If the noise does not connect the cells with each other.
-    """
-    scheme = Scheme(coefficients)
-    n = coefficients.grid.size
-    rates, log_p = np.empty((n, n)), np.empty(n)
-    phi = np.zeros(n)
-    for sweep in range(COARSE_SWEEPS):
-        scheme.freeze(phi, 0.0, 0.0, CROSS_LIMIT if sweep else 0.0)
-        kernel.upwind_rates(phi.reshape(scheme.shape), scheme.d, scheme.spacing, scheme.periodic, scheme.w, rates)
-        order = np.argsort(phi, kind="stable") if sweep else _downstream(rates)
-        if not kernel.gth(np.ascontiguousarray(rates[np.ix_(order, order)]), log_p):
-            raise Stalled("the noise does not connect all cells of the box: some can be entered but never left")
-        phi[order] = -log_p
-        phi -= phi.min()
-    return phi.reshape(coefficients.grid.shape)
-
-
-def _downstream(rates: Array) -> NDArray[np.intp]:
-    """Cells ordered by how often the deterministic flow visits them: attractors first."""
-    n = rates.shape[0]
-    target = np.argmax(rates, axis=1)
-    visits = np.zeros(n)
-    position = np.arange(n)
-    for _ in range(n):
-        position = target[position]
-        np.add.at(visits, position, 1.0)
-    return np.argsort(-visits, kind="stable")
+            return level
+        if faster.regular_mass > level.regular_mass:
+            record["central"] = True
+            return faster
+        return level
+    return None

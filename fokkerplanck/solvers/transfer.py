@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..grid import Array, Grid
-from ..operators import FaceField, to_faces
+from ..operators import FaceField, to_centers, to_faces
 
 
 def prolong(cells: Array, grid: Grid) -> Array:
@@ -53,14 +53,39 @@ def restrict_cells(cells: Array, grid: Grid) -> Array:
 
 
 def restrict_faces(field: FaceField, coarse: Grid) -> FaceField:
-    """Face values of a halved grid, interpolated along each face to the centres of the faces of ``coarse``."""
-    fine = field.grid
+    """Mean over the fine faces that make up each face of ``coarse``; a field without divergence stays one."""
     components = []
     for axis, component in enumerate(field.components):
         values = np.moveaxis(np.moveaxis(component, axis, 0)[::2], 0, axis)
-        for other in range(fine.dim):
-            if other != axis:
-                along = np.moveaxis(to_faces(values, other, fine.periodic[other]), other, 0)
-                values = np.moveaxis(along[1::2], 0, other)
+        for other in (a for a in range(coarse.dim) if a != axis):
+            lines = np.moveaxis(values, other, 0)
+            values = np.moveaxis(0.5 * (lines[::2] + lines[1::2]), 0, other)
         components.append(values)
     return FaceField(coarse, tuple(components))
+
+
+def prolong_faces(field: FaceField, fine: Grid) -> FaceField:
+    """Face means on the halved grid: cubic along the normal, linear along the faces with the mean of each kept."""
+    components = []
+    for axis, component in enumerate(field.components):
+        periodic = field.grid.periodic
+        lines = np.moveaxis(component, axis, 0)
+        both = np.empty((2 * lines.shape[0] - 1, *lines.shape[1:]))
+        both[::2] = lines
+        both[1::2] = to_centers(lines, 0, periodic[axis])
+        values = np.moveaxis(both, 0, axis)
+        for other in (a for a in range(fine.dim) if a != axis):
+            values = np.moveaxis(_split(np.moveaxis(values, other, 0), periodic[other]), 0, other)
+        components.append(values)
+    return FaceField(fine, tuple(components))
+
+
+def _split(means: Array, periodic: bool) -> Array:
+    """Means over the halves of every interval, from a slope through its neighbours."""
+    if periodic:
+        slope = 0.5 * (np.roll(means, -1, 0) - np.roll(means, 1, 0))
+    else:
+        slope = np.gradient(means, axis=0)
+    out = np.empty((2 * means.shape[0], *means.shape[1:]))
+    out[::2], out[1::2] = means - 0.25 * slope, means + 0.25 * slope
+    return out
