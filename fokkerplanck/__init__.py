@@ -16,6 +16,11 @@ from .maps import Algebraic, Edges, Sinh, Uniform
 from .operators import FaceField
 from .process import DiffusionProcess
 from .results import Solution, load
+from .solvers.chain import stationary_distribution
+from .solvers.escape import mean_first_passage_time, splitting_probability
+from .solvers.evolve import evolve
+from .solvers.generator import generator
+from .solvers.spectrum import RelaxationModes, relaxation_modes
 from .solvers.stationary import solve_stationary
 
 __version__ = "0.1.0"
@@ -36,17 +41,24 @@ __all__ = [
     "InvalidInput",
     "NotConverged",
     "Sinh",
+    "RelaxationModes",
     "Solution",
     "Uniform",
     "analyse",
     "cases",
     "compare",
     "detailed_balance",
+    "evolve",
+    "generator",
     "helmholtz",
     "load",
+    "mean_first_passage_time",
     "plot",
+    "relaxation_modes",
     "sgd",
     "solve_stationary",
+    "splitting_probability",
+    "stationary_distribution",
 ]
 
 
