@@ -104,7 +104,7 @@ def test_detailed_balance_in_one_dimension():
 
 @pytest.mark.parametrize("ratio", [1.0, 1e-2, 1e-3])
 def test_equilibrium_in_a_quadratic_potential_is_exact(ratio):
-    """With the tensor turning through the box and walls through the bulk, as long as the potential is resolved along offsets."""
+    """With the tensor turning through the box and walls through the bulk, where the potential is resolved along offsets."""
     grid = fp.Grid(fp.Box([-1.5, -1.5], [1.5, 1.5]), (48, 48))
     phi, flux = solve_monotone(quadratic(ratio), grid)
     assert error(phi, grid, gauss) < 1e-11  # round-off of the elimination
@@ -137,6 +137,33 @@ def test_second_order_with_a_current(name):
         assert 1.85 < np.log2(errors[1] / errors[2]) < 2.2, errors
     assert density[-1] < 3e-4  # measured 1.6e-4 and 2.2e-4
     assert current[-1] < 4e-3  # measured 2.9e-3 and 2.1e-3
+
+
+def test_second_order_with_a_current_along_walls():
+    """Uniform density, J = rot ψ with ψ = sin²x sin²y in a box with an oblique tensor: the current runs along the walls."""
+
+    def current(x):
+        s, c = np.sin(x), np.cos(x)
+        return np.stack([2 * s[0] ** 2 * s[1] * c[1], -2 * s[1] ** 2 * s[0] * c[0]])
+
+    process = fp.DiffusionProcess(current, [[1.0, 0.6], [0.6, 0.8]], dim=2)
+    errors = []
+    for n in (16, 32, 64):
+        grid = fp.Grid(fp.Box([0, 0], [np.pi, np.pi]), (n, n))
+        errors.append(error(solve_monotone(process, grid)[0], grid, lambda x: np.ones(x.shape[1:])))
+    assert np.log2(errors[1] / errors[2]) > 1.7, errors
+
+
+def test_ring_with_a_current():
+    """Drift sin x, 1/D = 1 + ½ sin x + ¼ cos x, Itô: the exact current by quadrature of the closed form."""
+    process = fp.DiffusionProcess(np.sin, lambda x: 1 / (1 + 0.5 * np.sin(x) + 0.25 * np.cos(x))[None], dim=1)
+    errors = []
+    for n in (32, 64, 128):
+        flux = solve_monotone(process, fp.Grid(fp.Box([0], [2 * np.pi], boundary="periodic"), (n,)))[1].components[0]
+        np.testing.assert_allclose(flux, flux[0], rtol=1e-9)
+        errors.append(abs(flux[0] - 0.0293963367))
+    assert 1.9 < np.log2(errors[1] / errors[2]) < 2.1
+    assert errors[2] < 3e-5
 
 
 def test_first_order_where_upwinded():

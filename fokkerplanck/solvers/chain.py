@@ -13,8 +13,8 @@ from scipy.sparse.csgraph import connected_components
 
 from ..errors import InvalidInput, NotConverged
 from ..grid import Array, Grid
+from ..kernels import elimination
 from ..kernels import flux as dense
-from ..kernels import offsets as kernel
 from .linear import LARGEST_VOLUME, dissection
 
 SMALLEST_CHAIN = 1000  # states up to which the dense elimination without subtraction takes a second
@@ -92,6 +92,11 @@ class Pinned:
 
     factor: Any
     order: NDArray[np.intp]
+
+    @property
+    def leak(self) -> float:
+        """Relative error of the worst pivot: by how much a column of the lower factor misses its exact sum."""
+        return float(np.abs(self.factor.L.sum(axis=0)[:-1]).max())
 
     def solve(self, b: Array, *, transposed: bool = False) -> Array:
         out = np.empty_like(b)
@@ -237,10 +242,9 @@ def _factorise(G: Any, pin: int, grid: Grid | None) -> Array:
         chain = pinned(G, pin, grid)
         upper = chain.factor.U.tocsc()
         in_order, log_p = np.empty(n), np.empty(n)
-        lower = chain.factor.L.tocsc()
-        leak = float(np.abs(lower.sum(axis=0)[:-1]).max())
+        leak = chain.leak
         # −G has positive pivots; what was factorised is G, whose upper factor has the opposite signs
-        unreached = kernel.null_vector(upper.indptr, upper.indices, -upper.data, in_order)
+        unreached = elimination.null_vector(upper.indptr, upper.indices, -upper.data, in_order)
         if unreached >= 0:
             raise NotConverged("rates of the chain underflow in double precision: some states are never reached")
         log_p[chain.order] = in_order
@@ -250,7 +254,11 @@ def _factorise(G: Any, pin: int, grid: Grid | None) -> Array:
         if likeliest == pin:
             break
         pin = likeliest
-    raise NotConverged(
+    raise NotConverged(torn(leak))
+
+
+def torn(leak: float) -> str:
+    return (
         f"the pivots of the chain lose {leak:.1e} of their value: parts of the state space exchange so little probability that "
-        "double precision cannot tell their weights. Solve in a box around one of them, or raise the noise"
+        "double precision cannot resolve it. Solve in a box around one of them, or raise the noise"
     )

@@ -20,6 +20,9 @@ from ..operators import FaceField, difference_scale, face_coefficients
 from ..process import DiffusionProcess
 from .chain import log_stationary
 
+# Powers of the largest number of cells along an axis. Measured on a turned tensor of rank one, 64² and 128² cells: L1 errors of
+# 0.79 and 0.49 when raised to −3, 0.22 and 0.09 to −2, 0.14 and 0.06 to −1.5.
+DRIVEN, RAISED = -3.0, -1.5
 OFFSETS = {1: 1, 2: 3, 3: 6}  # of Selling's decomposition, by dimension
 
 
@@ -142,7 +145,7 @@ def solve_monotone(process: DiffusionProcess, grid: Grid) -> tuple[Array, FaceFi
 def chain_edges(process: DiffusionProcess, grid: Grid) -> Edges:
     """All edges of the chain; see :func:`generator`."""
     velocity, tensor = index_coefficients(process, grid)
-    tensor, modes, rest = _split(velocity, tensor, 1.0 / max(grid.shape) ** 3)
+    tensor, modes, rest = _split(velocity, tensor, max(grid.shape))
     shape, periodic = _padded(grid)
     offset = np.zeros((grid.size, OFFSETS[grid.dim], 3), dtype=np.int64)
     weight = np.zeros((grid.size, OFFSETS[grid.dim]))
@@ -181,13 +184,14 @@ def index_coefficients(process: DiffusionProcess, grid: Grid) -> tuple[Array, Ar
     return process.current_velocity(points, difference_scale(grid)) / h, process.diffusion(points) / (h[:, None] * h)
 
 
-def _split(velocity: Array, tensor: Array, smallest: float) -> tuple[Array, Array, Array]:
+def _split(velocity: Array, tensor: Array, cells: int) -> tuple[Array, Array, Array]:
     r"""The tensor to decompose, the force ω with :math:`A\omega = v` in the range of A by eigenvectors, and the rest of v.
 
     Directions are judged in units of √A_aa, so that the units of the variables do not matter. Those with an eigenvalue below
-    ``smallest``, the inverse cube of the largest number of cells, do not drive v: their offsets would outreach the grid. Where
-    they are not along the axes they are given that eigenvalue, a diffusion that vanishes as the third power of the cell.
+    DRIVEN drive no v: offsets that fit it would outreach the grid. Where they are not along the axes they are raised to RAISED,
+    which keeps the offsets short and vanishes faster with the cell than the diffusion of the upwinding that carries v there.
     """
+    smallest, raised_to = float(cells) ** DRIVEN, float(cells) ** RAISED
     a = np.moveaxis(tensor, (0, 1), (-2, -1))
     v = np.moveaxis(velocity, 0, -1)
     root = np.sqrt(np.einsum("...ii->...i", a))
@@ -200,7 +204,7 @@ def _split(velocity: Array, tensor: Array, smallest: float) -> tuple[Array, Arra
     rest = v - np.einsum("...ik,...k->...i", vectors, along) * root
     # Where every direction drives, the rest is round-off of the product.
     rest[driven.all(axis=-1)] = 0.0
-    lacking = np.where(driven, 0.0, smallest - values)
+    lacking = np.where(driven, 0.0, raised_to - values)
     raised = (
         a + np.einsum("...ik,...k,...jk->...ij", vectors, lacking, vectors) * root[..., :, None] * root[..., None, :]
     )

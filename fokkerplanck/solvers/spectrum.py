@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidInput, NotConverged
 from ..grid import Array, Grid
-from .chain import checked, log_stationary, pinned
+from .chain import LEAK, checked, log_stationary, pinned, torn
 
 Complex = NDArray[np.complex128]
 
@@ -56,8 +56,7 @@ def relaxation_modes(generator: Any, k: int, *, grid: Grid | None = None) -> Rel
     r"""The k rates of smallest modulus at which a Markov chain relaxes, with their modes: :math:`G r = -\lambda r`.
 
     Arnoldi iteration with the inverse of G on vectors that sum to zero, where G has one. The rate zero and its modes, the
-    stationary law and a constant, are known and split off exactly, so that a rate far below all others is found as accurately
-    as any.
+    stationary law and a constant, are known and split off exactly, so that slow rates are not confused with it.
 
     Parameters
     ----------
@@ -77,8 +76,8 @@ def relaxation_modes(generator: Any, k: int, *, grid: Grid | None = None) -> Rel
     InvalidInput
         If the matrix is no generator of an irreducible chain, or k does not fit.
     NotConverged
-        If the iteration does not converge, a residual is above 1e-8 |λ| plus round-off, or left and right modes do not match
-        (a generator that cannot be diagonalised).
+        If parts of the chain exchange too little for double precision, the iteration does not converge, a residual is above
+        1e-8 |λ| plus round-off, or left and right modes do not match (a generator that cannot be diagonalised).
 
     References
     ----------
@@ -98,6 +97,8 @@ def relaxation_modes(generator: Any, k: int, *, grid: Grid | None = None) -> Rel
     log_p = log_stationary(G, grid)
     law = np.exp(log_p)
     chain = pinned(G, int(np.argmax(log_p)), grid)
+    if chain.leak > LEAK:
+        raise NotConverged(torn(chain.leak))
 
     def on_laws(x: Array) -> Array:
         x = x.ravel()
