@@ -9,7 +9,17 @@ from . import cases, sgd
 from .analysis import Analysis, analyse
 from .balance import DetailedBalance, detailed_balance
 from .compare import Comparison, compare
-from .errors import BoxWarning, FokkerPlanckError, InvalidInput, NotConverged
+
+from .errors import (
+    BoxNotFound,
+    BoxWarning,
+
+    FokkerPlanckError,
+    HeavyTails,
+    InvalidInput,
+    NoStationaryState,
+    NotConverged,
+)
 from .grid import Box, Grid
 from .helmholtz import HelmholtzSplit, helmholtz
 from .maps import Algebraic, Edges, Sinh, Uniform
@@ -21,6 +31,7 @@ from .solvers.escape import mean_first_passage_time, splitting_probability
 from .solvers.evolve import evolve
 from .solvers.generator import generator
 from .solvers.spectrum import RelaxationModes, relaxation_modes
+from .solvers.domain import Domain, check_box, find_box
 from .solvers.stationary import solve_stationary
 
 __version__ = "0.1.0"
@@ -29,16 +40,20 @@ __all__ = [
     "Algebraic",
     "Analysis",
     "Box",
+    "BoxNotFound",
     "BoxWarning",
     "Comparison",
     "DetailedBalance",
     "DiffusionProcess",
     "Edges",
+    "Domain",
     "FaceField",
     "FokkerPlanckError",
     "Grid",
+    "HeavyTails",
     "HelmholtzSplit",
     "InvalidInput",
+    "NoStationaryState",
     "NotConverged",
     "Sinh",
     "RelaxationModes",
@@ -46,10 +61,12 @@ __all__ = [
     "Uniform",
     "analyse",
     "cases",
+    "check_box",
     "compare",
     "detailed_balance",
     "evolve",
     "generator",
+    "find_box",
     "helmholtz",
     "load",
     "mean_first_passage_time",

@@ -13,6 +13,28 @@ class InvalidInput(FokkerPlanckError, ValueError):
     """An argument cannot be used; the message names what was expected and what came."""
 
 
+class BoxNotFound(FokkerPlanckError, RuntimeError):
+    """No box was found that holds the density; the message says what was tried.
+
+    Attributes
+    ----------
+    history : tuple of dict
+        Boxes tried, each with ``lower``, ``upper`` and ``wall_mass``; empty where it did not come to that.
+    """
+
+    def __init__(self, message: str, *, history: tuple[dict[str, Any], ...] = ()) -> None:
+        super().__init__(message)
+        self.history = history
+
+
+class NoStationaryState(BoxNotFound):
+    """The process does not confine itself: on the whole space it has no density that stays."""
+
+
+class HeavyTails(BoxNotFound):
+    """The density decays like a power of the distance; no affordable box of uniform cells holds it as asked for."""
+
+
 class NotConverged(FokkerPlanckError, RuntimeError):
     """The accuracy asked for was not reached.
 
