@@ -114,6 +114,14 @@ def test_the_exact_mass_at_the_walls_of_a_double_well():
     assert 1e-9 < cut < 2e-5  # two walls
 
 
+def test_a_well_linear_as_far_as_the_noise_goes_may_have_a_neighbour():
+    """b = −x below 30 and 60 − x above: sixty deviations apart, and both in the box."""
+    domain = fp.find_box(fp.DiffusionProcess(lambda x: np.where(x < 30, -x, 60 - x), 1.0, dim=1))
+    np.testing.assert_allclose(np.sort(domain.attractors.ravel()), [0, 60], atol=1e-6)
+    assert domain.box.lower[0] < -4
+    assert domain.box.upper[0] > 64
+
+
 def test_the_solver_agrees_with_the_walls():
     process = fp.DiffusionProcess(turning, 0.05, dim=2)
     solution = fp.solve_stationary(process, fp.find_box(process).box, shape=(64, 64))

@@ -31,10 +31,12 @@ from .flow import (
 
 SCALES = 10.0 ** np.arange(-2, 6)  # distances from the guess at which trajectories start
 LONGER = 4  # times that trajectories are followed on if none has reached anything
+AGAIN = 3  # times at most that the neighbourhood of what was found is searched for more
+SHELLS = (1.0, 2.0, 5.0, 20.0)  # distances of starts about that neighbourhood, in units of its width
 OUTER = 3.0  # times as wide as a cycle it goes round, a trajectory has not arrived yet
 FARTHEST = 1e25  # where a trajectory has escaped; fast variables overshoot by the third power of where they start
 BACK = 0.5  # a trajectory that ends farther from the guess than this share of where it started was not drawn in
-WALKERS, WALK = 128, 2000  # walkers of a simulation and their steps: extremes among 10⁵ positions
+WALKERS, WALK = 256, 2000  # walkers of a simulation and their steps: extremes among 10⁵ positions
 STEP = 0.1  # of a walker, in units of the fastest rate: Heun's method then gains less than 1e-4 of the energy per turn
 MARGINAL = 1e-5  # real parts this small against the largest eigenvalue are differences' noise, not a rate
 
@@ -43,7 +45,7 @@ MARGINAL = 1e-5  # real parts this small against the largest eigenvalue are diff
 class Attractor:
     """A stable point (``lower == upper``) or the box of a cycle, with the standard deviation of the noise about it.
 
-    ``linear`` says that the drift is linear and the noise constant over three of those deviations: the density is Gaussian.
+    ``linear`` says that the drift is linear and the noise constant as far as was looked: the density is Gaussian.
     """
 
     lower: Array
@@ -107,16 +109,21 @@ def spread(process: DiffusionProcess, x: Array, length: Array) -> Array | None:
 
 
 def is_linear(process: DiffusionProcess, x: Array, deviation: Array) -> bool:
-    """Whether u is linear and D constant, to 1e-6, at points up to three deviations away."""
+    """Whether u is linear and D constant, to 1e-6, at points up to 30 000 deviations away: another well may be anywhere."""
     velocity = velocity_of(process)
     d = x.size
     at, reach = x[:, None], deviation[:, None]
     u, slopes = jacobian(velocity, at, reach, 1.0)
-    signs = np.stack(np.meshgrid(*[[-3.0, -1.0, 0.0, 2.0, 3.0]] * d, indexing="ij")).reshape(d, -1)
-    points = at + reach * signs
+    signs = np.stack(np.meshgrid(*[[-3.0, 0.0, 2.0]] * d, indexing="ij")).reshape(d, -1)
+    steps = reach * np.concatenate([signs * 10.0**k for k in range(5)], axis=1)
+    points = at + steps
     actual = velocity(points, np.broadcast_to(reach, points.shape))
-    expected = u + slopes[0] @ (reach * signs)
-    if not np.isfinite(actual).all() or np.abs(actual - expected).max() > 1e-6 * np.abs(expected).max():
+    expected = u + slopes[0] @ steps
+    size = np.abs(slopes[0]) @ np.abs(steps) + np.abs(u)
+    if (
+        not np.isfinite(actual).all()
+        or (np.abs(actual - expected) > 1e-6 * size + 1e-14 * np.abs(slopes[0]) @ np.abs(points)).any()
+    ):
         return False
     tensor = process.diffusion(points)
     return bool(np.abs(tensor - tensor[..., :1]).max() <= 1e-6 * np.abs(tensor).max())
@@ -200,32 +207,45 @@ def find_attractors(process: DiffusionProcess, origin: Array, generator: np.rand
             break
         paths = follow(velocity, paths.end, paths.length, farthest=FARTHEST)
         found = _distinct(process, paths, [])
-    if found:
-        lower = np.min([a.lower - 3.0 * a.deviation for a in found], axis=0)
-        upper = np.max([a.upper + 3.0 * a.deviation for a in found], axis=0)
-        inner = np.stack(np.meshgrid(*[[-0.3, 0.1, 0.35, 0.6, 0.95, 1.3]] * d, indexing="ij")).reshape(d, -1)
-        inner = inner[
-            :, generator.permutation(inner.shape[1])[:12]
-        ]  # in three dimensions all 216 would cost more than they find
-        near = lower[:, None] + (upper - lower)[:, None] * inner
-        lengths = np.broadcast_to(0.1 * (upper - lower)[:, None], near.shape)
-        if (upper > lower).all():
-            cycles = [a for a in found if (a.upper > a.lower).any()]
-            sharper = _distinct(process, follow(velocity, near, lengths, farthest=FARTHEST), cycles)
-            found = _distinct(process, paths, sharper)
+    _check_noise(process, found)
+    for _ in range(AGAIN if found else 0):
+        before = len(found)
+        cycles = [a for a in found if (a.upper > a.lower).any()]
+        near, lengths = _near(found, generator)
+        sharper = _distinct(process, follow(velocity, near, lengths, farthest=FARTHEST), cycles)
+        found = _distinct(process, paths, sharper)
+        if len(found) == before:
+            break
     if not found:
         raise BoxNotFound(
             f"no attractor was found: trajectories of dx/dt = u from {starts.shape[1]} points at distances {SCALES[0]:g} to "
             f"{SCALES[-1]:g} from {show(origin)} end in no stable point or cycle ({_tally(paths)}). Pass guess= near the "
             "density, or a box"
         )
+    _check_noise(process, found)
+    return found
+
+
+def _check_noise(process: DiffusionProcess, found: list[Attractor]) -> None:
+    """A stable point without noise along some axis takes all probability that comes by."""
     for a in found:
         if (a.upper == a.lower).all() and (a.deviation <= 1e-12 * np.abs(a.middle)).any():
             raise BoxNotFound(
                 f"the noise vanishes at the attractor {show(a.middle)}: the probability collapses onto it along "
                 f"{process.names[int(np.argmin(a.deviation))]}, and there is no density. Add noise, or pass a box without it"
             )
-    return found
+
+
+def _near(found: list[Attractor], generator: np.random.Generator) -> tuple[Array, Array]:
+    """Starts in and about the box of the attractors found, and the lengths of their first steps, each of shape (d, n)."""
+    lower = np.min([a.lower - 3.0 * a.deviation for a in found], axis=0)
+    width = np.max([a.upper + 3.0 * a.deviation for a in found], axis=0) - lower
+    d = width.size
+    lattice = np.stack(np.meshgrid(*[[-0.3, 0.1, 0.35, 0.6, 0.95, 1.3]] * d, indexing="ij")).reshape(d, -1)
+    some = generator.permutation(lattice.shape[1])[:12]  # in three dimensions all 216 would cost more than they find
+    shells = [0.5 + s * _directions(d, generator) for s in SHELLS]
+    near = lower[:, None] + width[:, None] * np.concatenate([lattice[:, some], *shells], axis=1)
+    return near, np.broadcast_to(0.1 * width[:, None], near.shape)
 
 
 def _directions(d: int, generator: np.random.Generator) -> Array:
