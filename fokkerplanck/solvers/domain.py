@@ -27,6 +27,8 @@ ROUNDS = 20  # boxes tried; plain problems take 1 to 4
 IDLE = 0.12  # of the width that may lie empty at a wall before the wall is moved in
 EMPTY = 1e-3  # of the mass allowed at a wall: beyond that much a part of the box counts as empty
 LARGEST_GROWTH = 16.0  # of the width about the attractors; on uniform cells the core is lost beyond that
+SPREAD = 2.0  # times the box about the attractors: walkers that stay in this are held by the process
+LEAST = 4.0  # deviations about every attractor that are in the box whatever the walkers did
 FLAT = 0.3  # power of the width: wall mass that falls more slowly than this is not falling
 DROWNED = 1.0  # numerical against true noise: below, coarse solves widen a density by at most √2
 BEYOND = 1.5  # sampled extremes, 4.3 deviations among 10⁵ positions, to the 5 deviations of 1 in 10⁶ with a margin
@@ -133,14 +135,29 @@ def find_box(
         return Domain(Box(lower, upper), points, masses, (trial,), reason)
     search = _Search(process, attractors, float(wall_mass))
     lower, upper = search.defined(lower, upper, *search.small(lower, upper))
-    if _singular(process, attractors) or search.noisy(lower, upper):
-        low, high = extremes(process, np.stack([a.upper for a in attractors], axis=1), lower, upper, generator)
-        inner = search.inner
-        beyond = [np.maximum(BEYOND * gap, 0.02 * (high - low)) for gap in (inner[0] - low, high - inner[1])]
-        lower, upper = search.defined(inner[0] - beyond[0], inner[1] + beyond[1], low, high)
-        reason = f"{count}; a simulation about it reached 1/{BEYOND:g} as far, where coarse cells add too much noise"
-        return Domain(Box(lower, upper), points, {}, ({"lower": lower.tolist(), "upper": upper.tolist()},), reason)
-    return search.settle(lower, upper, points, count)
+    failure: BoxNotFound | None = None
+    if not (_singular(process, attractors) or search.noisy(lower, upper)):
+        try:
+            return search.settle(lower, upper, points, count)
+        except (NoStationaryState, HeavyTails) as error:
+            last = error.history[-1]
+            if process.dim == 1 or not search.noisy(np.array(last["lower"]), np.array(last["upper"])):
+                raise
+            failure = error  # on cells that wide what spreads may be the noise of upwinding: see whether walkers do
+    low, high = extremes(process, np.stack([a.upper for a in attractors], axis=1), lower, upper, generator)
+    inner = search.inner
+    beyond = [np.maximum(BEYOND * gap, 0.02 * (high - low)) for gap in (inner[0] - low, high - inner[1])]
+    least = [LEAST * a.deviation for a in attractors]  # walkers may not have been to every well often enough
+    wide = (
+        np.min([inner[0] - beyond[0], *(a.lower - m for a, m in zip(attractors, least, strict=True))], axis=0),
+        np.max([inner[1] + beyond[1], *(a.upper + m for a, m in zip(attractors, least, strict=True))], axis=0),
+    )
+    if failure is not None and (wide[1] - wide[0] > SPREAD * (upper - lower)).any():
+        raise failure
+    lower, upper = search.defined(*wide, low, high)
+    reason = f"{count}; a simulation about it reached 1/{BEYOND:g} as far, where coarse cells add too much noise"
+    history = (*search.history, {"lower": lower.tolist(), "upper": upper.tolist()})
+    return Domain(Box(lower, upper), points, {}, history, reason)
 
 
 def check_box(process: DiffusionProcess, box: Box, *, stacklevel: int = 2) -> None:
