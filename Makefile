@@ -8,7 +8,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 NOTEBOOKS := $(wildcard notebooks/*.md)
 EXECUTED := $(NOTEBOOKS:notebooks/%.md=build/notebooks/%.ipynb)
 
-.PHONY: help run test lint format docs notebooks bench picture clean
+BENCHMARKS := accuracy trust peers scaling
+
+.PHONY: help run test lint format docs notebooks bench $(BENCHMARKS:%=bench-%) picture clean
 .DELETE_ON_ERROR:
 
 help:
@@ -18,7 +20,8 @@ help:
 	@echo "make format     let ruff rewrite the code in the house format"
 	@echo "make docs       build the documentation into docs/_build/html, warnings are errors"
 	@echo "make notebooks  execute the notebooks into build/notebooks, errors fail"
-	@echo "make bench      measure true against estimated errors, the tables of docs/method.md; minutes"
+	@echo "make bench      print the tables of docs/method.md in moderate sizes; a quarter of an hour"
+	@echo "make bench-NAME one of them in full: $(BENCHMARKS); ARGS='--help' says what it takes"
 	@echo "make picture    draw the picture of the README again"
 	@echo "make clean      delete everything that the targets above made"
 
@@ -48,8 +51,14 @@ build/notebooks/%.ipynb: notebooks/%.md $(wildcard fokkerplanck/*.py fokkerplanc
 	$(BIN)/jupytext --quiet --to ipynb --output $@ $<
 	$(BIN)/jupyter-execute --inplace --timeout=600 $@
 
-bench: $(VENV)/installed
+bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/accuracy.py
+	$(BIN)/python benchmarks/trust.py --dim 1 --dim 2 --count 40
+	$(BIN)/python benchmarks/peers.py --problem a --problem b --problem ring --peer scikit-fem --peer FiPy --cap 20
+	$(BIN)/python benchmarks/scaling.py --quick
+
+$(BENCHMARKS:%=bench-%): bench-%: $(VENV)/installed-bench
+	$(BIN)/python benchmarks/$*.py $(ARGS)
 
 picture: $(VENV)/installed
 	$(BIN)/python docs/picture.py
