@@ -52,7 +52,8 @@ def draw(rng: np.random.Generator, dim: int) -> Problem:
     """One random problem: a density, a tensor and a current, in a box of random place and size.
 
     Densities are mixtures of Gaussians, double wells, rings and shells, plateaus, and waves on periodic axes; the narrowest
-    is a single well of about 1/15 of the box (parts of a mixture, and the width of a ring, down to about 1/35).
+    single well is 1/18 of the box; parts of a mixture go down to 1/27 of it, rings to 1/38, and double wells to where they
+    bend most to 1/47.
     The eigenvalues of D differ by a factor of 1 to 50 and its axes turn by up to ±1.5 rad; the irreversible part of the
     velocity is 0.1 to 10 times the reversible one in root mean square, or zero. In one dimension only a ring has a current.
     """
@@ -416,19 +417,21 @@ def _draw_mixture(rng: np.random.Generator, periodic: NDArray[np.bool_], count: 
     precisions = []
     for _ in range(count):
         frame = np.eye(1) if dim == 1 else ortho_group.rvs(dim, random_state=rng)
-        precisions.append(frame @ np.diag(rng.uniform(0.6, 1.2, dim) ** -2.0) @ frame.T)
-    means = rng.uniform(-2.0, 2.0, (count, dim)) if count > 1 else np.zeros((1, dim))
+        precisions.append(frame @ np.diag(rng.uniform(0.6 if dim < 3 else 0.8, 1.2, dim) ** -2.0) @ frame.T)
+    reach = 2.0 if dim < 3 else 1.3
+    means = rng.uniform(-reach, reach, (count, dim)) if count > 1 else np.zeros((1, dim))
     return mixture(np.log(rng.uniform(0.2, 1.0, count)), means, np.array(precisions))
 
 
 def _draw_double_well(rng: np.random.Generator, periodic: NDArray[np.bool_]) -> Scalar:
-    widths = rng.uniform(0.3, 0.6, len(periodic) - 1)
-    return double_well(rng.uniform(1.0, 5.0), rng.uniform(-1.0, 1.0), rng.uniform(-0.3, 0.3), widths)
+    widths = rng.uniform(0.35, 0.6, len(periodic) - 1)
+    highest = 4.0 if len(periodic) < 3 else 1.5
+    return double_well(rng.uniform(1.0, highest), rng.uniform(-1.0, 1.0), rng.uniform(-0.3, 0.3), widths)
 
 
 def _draw_ring(rng: np.random.Generator, periodic: NDArray[np.bool_], axes: int = 2) -> Scalar:
     widths = rng.uniform(0.2, 0.5, len(periodic) - axes)
-    return ring(rng.uniform(0.12, 0.3), rng.uniform(-1.0, 1.0), axes, widths)
+    return ring(rng.uniform(0.12 if len(periodic) < 3 else 0.2, 0.3), rng.uniform(-1.0, 1.0), axes, widths)
 
 
 _SHAPES: dict[str, Callable[[np.random.Generator, NDArray[np.bool_]], Scalar]] = {
