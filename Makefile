@@ -54,7 +54,7 @@ build/notebooks/%.ipynb: notebooks/%.md $(wildcard fokkerplanck/*.py fokkerplanc
 bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/accuracy.py
 	$(BIN)/python benchmarks/trust.py --dim 1 --dim 2 --count 40
-	$(BIN)/python benchmarks/peers.py --problem a --problem b --problem ring --peer scikit-fem --peer FiPy --cap 20
+	$(BIN)/python benchmarks/peers.py --problem a --problem b --problem ring --peer scikit-fem --peer "scikit-fem everywhere" --peer FiPy --cap 20
 	$(BIN)/python benchmarks/scaling.py --quick
 
 $(BENCHMARKS:%=bench-%): bench-%: $(VENV)/installed-bench

@@ -53,11 +53,12 @@ def load(module: str) -> ModuleType:
 # ---- scikit-fem: biquadratic elements, no-flux walls are natural ----
 
 
-def skfem_run(problem: Problem, n: int, cap: float) -> Run:
+def skfem_run(problem: Problem, n: int, cap: float, *, everywhere: bool = False) -> Run:
     """∫(u p − D∇p)·∇v = 0 for all v on n × n elements, one unknown pinned, normalised, SuperLU.
 
     Both orderings are timed and the faster counts. The error of p is the smaller of the integrated and the nodal one, that
-    of J the smaller of those at 3 × 3 and at 2 × 2 Gauss points, where gradients of biquadratics converge faster.
+    of J the smaller of those at 3 × 3 and at 2 × 2 Gauss points, where gradients of biquadratics converge faster;
+    ``everywhere`` takes the integrals over the elements for both, which is what a user gets who evaluates the answer anywhere.
     """
     skfem = load("skfem")
     from scipy.sparse.linalg import splu
@@ -111,6 +112,8 @@ def skfem_run(problem: Problem, n: int, cap: float) -> Run:
         densities.append(float(np.sum(np.abs(value - problem.density(y)) * rule.dx)))
         currents.append(size(J - exact) / size(exact))
         smallest = min(smallest, float(value.min()))
+    if everywhere:
+        return Run(seconds, densities[1], currents[0], smallest, n)
     return Run(seconds, min(densities), min(currents), smallest, n)
 
 

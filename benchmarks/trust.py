@@ -54,18 +54,24 @@ class Trial:
     def converged(self) -> bool:
         return self.outcome == CONVERGED
 
+    @property
+    def crashed(self) -> bool:
+        """It ended in an exception that the package does not raise on purpose."""
+        known = getattr(fp, self.outcome, None)
+        return not self.converged and not (isinstance(known, type) and issubclass(known, fp.FokkerPlanckError))
+
     def wrong(self, rtol: float) -> bool:
         """It was returned as good to ``rtol``, and is not."""
         return self.converged and not max(self.density_error, self.current_error) <= rtol
 
 
 def judge(problem: Problem, seed: int, *, rtol: float, max_cells: int | None = None) -> Trial:
-    """Solve a problem and compare with its exact answer; an exception of the package is an outcome, not an end."""
+    """Solve a problem and compare with its exact answer; an exception is an outcome, not an end."""
     started = time.perf_counter()
     outcome, message = CONVERGED, ""
     try:
         sol = fp.solve_stationary(problem.process, problem.box, rtol=rtol, max_cells=max_cells, progress=False)
-    except fp.FokkerPlanckError as error:
+    except Exception as error:  # a refusal of the package, or a crash, which the report tells apart
         sol, outcome, message = getattr(error, "best", None), type(error).__name__, str(error)
     seconds = time.perf_counter() - started
     measured = (np.nan,) * 5 if sol is None else errors(problem, sol)
@@ -118,8 +124,9 @@ def report(trials: list[Trial], rtol: float) -> str:
     lines += [f"| {a} | {b} | {c} |" for a, b, c in rows]
     for trial in trials:
         if not trial.converged:
+            how = "CRASHED, " if trial.crashed else ""
             lines += [
-                f"seed {trial.seed}: {trial.outcome} after {trial.seconds:.1f} s ({trial.description}): {trial.message}"
+                f"seed {trial.seed}: {how}{trial.outcome} after {trial.seconds:.1f} s ({trial.description}): {trial.message}"
             ]
         elif trial.wrong(rtol):
             lines += [f"seed {trial.seed}: WRONG {_figures(trial)} ({trial.description})"]
@@ -198,7 +205,7 @@ def main() -> int:
             print(f"interrupted after {len(unfinished)} of {count}\n{report(unfinished, options.rtol)}")
     if options.output:
         write(options.output, trials)
-    return 130 if interrupted else int(any(t.wrong(options.rtol) for t in trials))
+    return 130 if interrupted else int(any(t.wrong(options.rtol) or t.crashed for t in trials))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from known import PLANE, smooth_three
 from manufactured import STEEPEST_RATIO, STRONGEST, draw
 
 import fokkerplanck as fp
@@ -90,6 +91,23 @@ def test_tensors_and_currents_cover_what_is_claimed():
     assert min(ratios) < 2.0
     assert max(strengths) > 0.5 * STRONGEST
     assert strengths.count(0.0) >= 2
+
+
+@pytest.mark.parametrize("make", [*PLANE.values(), smooth_three])
+def test_the_fixed_problems_are_exact_too(make):
+    problem = make()
+    x, _ = sampled(problem)
+    p, current, widths = problem.density(x), problem.current(x), problem.box.widths
+    velocity = problem.process.current_velocity(x, widths)
+    slope = np.stack([derivative(problem.density, x, a, w) for a, w in enumerate(widths)])
+    implied = velocity * p - np.einsum("ij...,j...->i...", problem.process.diffusion(x), slope)
+    scale = np.abs(velocity * p).max()
+    assert np.allclose(velocity, problem.velocity(x), rtol=0.0, atol=1e-12 * np.abs(velocity).max())
+    assert np.abs(implied - current).max() < 1e-6 * scale
+    assert np.abs(sum(derivative(problem.current, x, a, w)[a] for a, w in enumerate(widths))).max() < 1e-5 * scale
+    cell = float(np.prod(widths / x.shape[1:]))
+    # the walls cut 3e-6 of problem (b); the coarse sums over the others are good to 1e-5
+    assert p.sum() * cell == pytest.approx(1.0, abs=1e-5)
 
 
 def test_a_seed_is_a_problem():

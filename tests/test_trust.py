@@ -46,13 +46,15 @@ def test_the_report_counts_and_names_what_failed():
     trials = [
         trial(),
         trial(seed=78, density_error=5e-3, density_estimate=5e-4),
+        trial(seed=80, outcome="ZeroDivisionError", message="float division by zero"),
         trial(seed=79, outcome="NotConverged", message="rtol was not reached", density_error=1e-2),
     ]
     text = report(trials, RTOL)
-    assert "| converged, the rest raised | 66.7 % (2 of 3) | ≥ 98 % |" in text
+    assert "| converged, the rest raised | 50.0 % (2 of 4) | ≥ 98 % |" in text
     assert "of those converged | 50.0 % (1 of 2) | ≥ 97 % |" in text
     assert "error of p within [1/4, 4] | 50.0 % (1 of 2) | ≥ 95 % |" in text
     assert "error of J within [1/4, 4] | none | ≥ 95 % |" in text
     assert "seed 78: WRONG on 64: error of p 5.00e-03 (estimated 5.00e-04)" in text
+    assert "seed 80: CRASHED, ZeroDivisionError after" in text
     assert "seed 79: NotConverged after 0.5 s (a well): rtol was not reached" in text
     assert "seed 77" not in text
