@@ -9,11 +9,9 @@ from . import cases, sgd
 from .analysis import Analysis, analyse
 from .balance import DetailedBalance, detailed_balance
 from .compare import Comparison, compare
-
 from .errors import (
     BoxNotFound,
     BoxWarning,
-
     FokkerPlanckError,
     HeavyTails,
     InvalidInput,
@@ -27,11 +25,11 @@ from .operators import FaceField
 from .process import DiffusionProcess
 from .results import Solution, load
 from .solvers.chain import stationary_distribution
+from .solvers.domain import Domain, check_box, find_box
 from .solvers.escape import mean_first_passage_time, splitting_probability
 from .solvers.evolve import evolve
 from .solvers.generator import generator
 from .solvers.spectrum import RelaxationModes, relaxation_modes
-from .solvers.domain import Domain, check_box, find_box
 from .solvers.stationary import solve_stationary
 
 __version__ = "0.1.0"
@@ -45,8 +43,8 @@ __all__ = [
     "Comparison",
     "DetailedBalance",
     "DiffusionProcess",
-    "Edges",
     "Domain",
+    "Edges",
     "FaceField",
     "FokkerPlanckError",
     "Grid",
@@ -55,8 +53,8 @@ __all__ = [
     "InvalidInput",
     "NoStationaryState",
     "NotConverged",
-    "Sinh",
     "RelaxationModes",
+    "Sinh",
     "Solution",
     "Uniform",
     "analyse",
@@ -65,8 +63,8 @@ __all__ = [
     "compare",
     "detailed_balance",
     "evolve",
-    "generator",
     "find_box",
+    "generator",
     "helmholtz",
     "load",
     "mean_first_passage_time",

@@ -256,7 +256,9 @@ def analyse(case: Case, *, rtol: float | None = None, progress: bool | None = No
         box = _widened(box)
         remarks = [f"The box was widened to {box.lower} … {box.upper}, because the first one cut the density."]
     if cut:
-        remarks.append("The box cuts the density: " + ", ".join(f"{m:.3g} of it at {wall}" for wall, m in cut.items()) + ".")
+        remarks.append(
+            "The box cuts the density: " + ", ".join(f"{m:.3g} of it at {wall}" for wall, m in cut.items()) + "."
+        )
     if case.sgd is not None and case.sgd.sampling == "epoch":
         remarks.append(
             "Solved for independent batches: under epoch shuffling the batches of an epoch cancel, and no diffusion limit "

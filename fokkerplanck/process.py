@@ -24,12 +24,14 @@ FILE_NAMES = {
     "density_difference",
 }
 INTERPRETATIONS = ("ito", "stratonovich", "isothermal")
-NEWTON = 12  # steps: a double root is approached by halves, so a bound stays within 2^-12 of it; simple ones are exact after six
+NEWTON = 12  # steps: simple roots are exact after six, a double one is approached by halves
 ROUND_OFF = 1e-12  # a tensor assembled in double precision is symmetric and semidefinite to ~1e-15 of its largest entry
 # Derivatives of D and sigma are taken by the fourth-order central stencil with this step, as a fraction of the box:
 # truncation (1e-3)^4 and round-off 1e-16/1e-3 both stay below 1e-12 for coefficients that vary on the box's scale.
 DERIVATIVE_STEP = 1e-3
-BLOCK = 2**14  # points at a time: the temporaries of a user's function stay in the cache, two to three times faster at 1024²
+BLOCK = (
+    2**14
+)  # points at a time: the temporaries of a user's function stay in the cache, two to three times faster at 1024²
 STENCIL = ((1, 8 / 12), (2, -1 / 12))
 
 
@@ -313,7 +315,7 @@ def smallest_correlation(tensor: Array) -> Array:
         a, b, c = (tensor[i, j] / (root[i] * root[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
         square, determinant = a * a + b * b + c * c, 1.0 + 2.0 * a * b * c - a * a - b * b - c * c
         smallest = np.zeros_like(a)
-        # Newton's method for the characteristic polynomial, which is concave below its smallest root: from below it stays there.
+        # Newton's method for the characteristic polynomial, concave below its smallest root: from below it stays there.
         for _ in range(NEWTON):
             value = ((smallest - 3.0) * smallest + (3.0 - square)) * smallest - determinant
             slope = (3.0 * smallest - 6.0) * smallest + (3.0 - square)

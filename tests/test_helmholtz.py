@@ -105,7 +105,9 @@ def test_stationary_current_is_all_curl_with_the_exact_stream_function():
     exact = -0.5 * x * y * np.exp(-0.5 * (x**2 + y**2)) / (2 * np.pi)
     np.testing.assert_allclose(split.psi, exact, atol=1e-3 * np.abs(exact).max())
     assert split.stream_function.dims == ("x_edge", "y_edge")
-    assert np.abs(split.psi).max() == pytest.approx(case.exact.scalars["largest_stream_function"], rel=3e-3)  # its place lies between nodes
+    assert np.abs(split.psi).max() == pytest.approx(
+        case.exact.scalars["largest_stream_function"], rel=3e-3
+    )  # its place lies between nodes
     np.testing.assert_allclose(split.curl.values, sol.current.values, atol=1e-12)
 
 

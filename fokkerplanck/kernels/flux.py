@@ -1,7 +1,8 @@
 """The log-density flux: face currents, cell balances and their Jacobian, in one to three dimensions.
 
 Arrays have three axes, (1, 1, n) in one dimension and (n, 1, m) in two, and every kernel that takes ``start`` and ``stop``
-writes to the planes between them only, so that two threads can share a grid. With Φ = −ln p a face between the cells l and r carries
+writes to the planes between them only, so that two threads can share a grid. With Φ = −ln p a face between the cells l and r
+carries
 
     J = q v,   q = exp(−(Φ_l + Φ_r)/2),   v = u + D_aa (Φ_r − Φ_l)/h_a + Σ_m D_am ∂_m Φ      (regular)
     J = (D_aa/h) [B(−w h/D_aa) p_l − B(w h/D_aa) p_r],   w frozen,  B(x) = x/(eˣ − 1)           (frozen)

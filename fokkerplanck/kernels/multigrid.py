@@ -1,9 +1,9 @@
 """Multigrid on stencils: smoothing, residuals and transfers between a grid and its aggregates of 2^d cells.
 
 Cells are counted [z, y, x] with x contiguous; a two-dimensional grid has one layer in y. Rows are divided by their diagonal;
-``links[z, y, x, s]`` is the coefficient of the cell at the flat distance ``offsets[s]``, entry 0 the cell itself. Unknowns are stored with one
-layer of ghost cells round every axis that has neighbours (``pad``), right-hand sides without. Every kernel works on the planes
-``start ≤ z < stop`` only, so that two threads can share one grid; none of them writes into a plane of the other.
+``links[z, y, x, s]`` is the coefficient of the cell at the flat distance ``offsets[s]``, entry 0 the cell itself. Unknowns are
+stored with one layer of ghost cells round every axis that has neighbours (``pad``), right-hand sides without. Every kernel
+works on the planes ``start ≤ z < stop`` only, so that two threads can share one grid; none writes into a plane of the other.
 """
 
 import math

@@ -15,8 +15,9 @@ from ..errors import InvalidInput, NotConverged
 from ..grid import Array, Grid
 from ..kernels import elimination
 from ..kernels import flux as dense
-from .linear import LARGEST_VOLUME, dissection
+from .linear import dissection
 
+LARGEST_VOLUME = 40_000  # cells in three dimensions; the factors of more take tens of gigabytes
 SMALLEST_CHAIN = 1000  # states up to which the dense elimination without subtraction takes a second
 # A pivot is what flows out of an eliminated part; computed by subtraction it loses digits when parts exchange little. The law
 # is as wrong as the columns of the lower factor fail to sum to −1.

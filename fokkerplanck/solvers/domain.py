@@ -17,7 +17,7 @@ from ..operators import face_coefficients
 from ..process import DiffusionProcess
 from .attractors import Attractor, extremes, find_attractors, show, spread
 from .flow import SETTLED, follow, velocity_of
-from .log_density import Stalled, monotone_start
+from .newton import Stalled, monotone_start
 
 COARSE = {1: 128, 2: 32, 3: 10}  # cells per axis of the coarse solves, 0.1 s each
 STRIP = 1 / 32  # of the box along each wall, as in the check of a solution

@@ -103,7 +103,7 @@ def evolve(
     with progress_bar("evolving", at[-1], show=progress) as advance:
         for t in at:
             probability = integrator.advance(probability, now, t, advance)
-            densities.append(probability.reshape(grid.shape) / grid.cell_volume)
+            densities.append(probability.reshape(grid.shape) / grid.cell_volumes)
             errors.append(integrator.error)
             now = t
     names = process.names
@@ -233,7 +233,7 @@ def _start(p0: Start, grid: Grid) -> Array:
             raise InvalidInput(
                 "p0(x): expected a density, got zero in every cell; it may lie between the centres of the cells"
             )
-        return (density / density.sum()).ravel()
+        return _probability(density, grid)
     given = np.asarray(p0, dtype=float)
     if given.shape == (grid.dim,) and given.shape != grid.shape:
         return _point(given, grid)
@@ -243,12 +243,17 @@ def _start(p0: Start, grid: Grid) -> Array:
             f"got shape {given.shape}"
         )
     _check_density(given, "p0")
-    mass = float(given.sum()) * grid.cell_volume
+    mass = float(np.sum(given * grid.cell_volumes))
     if abs(mass - 1.0) > MASS:
         raise InvalidInput(
-            f"p0: expected a density whose sum times the cell volume is 1, got {mass:.8g}. Divide it by that number"
+            f"p0: expected a density whose sum times the cell volumes is 1, got {mass:.8g}. Divide it by that number"
         )
-    return (given / given.sum()).ravel()
+    return _probability(given, grid)
+
+
+def _probability(density: Array, grid: Grid) -> Array:
+    probability = density * grid.cell_volumes
+    return np.asarray(probability / probability.sum()).ravel()
 
 
 def _check_density(density: Array, name: str) -> None:

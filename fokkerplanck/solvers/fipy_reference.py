@@ -126,6 +126,8 @@ def solve_fipy(
         raise InvalidInput(
             f"expected a DiffusionProcess and a Grid, got {type(process).__name__} and {type(grid).__name__}"
         )
+    if not grid.uniform:
+        raise InvalidInput(f"grid: expected equal cells along every axis, got maps {grid.maps}")
     if not (isinstance(tolerance, Real) and 1e-10 <= tolerance < 1):
         raise InvalidInput(
             f"tolerance: expected a number from 1e-10 (round-off of the sweeps) to below 1, got {tolerance!r}"

@@ -57,8 +57,11 @@ class Edges:
         return (rates - sp.diags_array(rates.sum(axis=0), format="csc")).tocsc()
 
     def flux(self, probability: Array) -> FaceField:
-        """The net flux of every edge, carried to the faces on the straight line between its cells; ∇·J = −G P / cell volume."""
-        grid = self.grid
+        """The net flux of every edge, carried to the faces on the straight line between its cells; on ``grid.reference``.
+
+        ∇·J = −G P / cell volume.
+        """
+        grid = self.grid.reference
         shape, periodic = _padded(grid)
         faces = tuple(np.zeros([n + (a == axis and axis < grid.dim) for a, n in enumerate(shape)]) for axis in range(3))
         p = probability.ravel()
@@ -78,7 +81,7 @@ class Edges:
 def generator(process: DiffusionProcess, grid: Grid) -> Any:
     r"""The generator of a Markov chain on the cells of a grid that approximates the diffusion: :math:`\dot P = G P`.
 
-    P are the probabilities of the cells, ``density × grid.cell_volume`` raveled in C order. G has no negative entry off its
+    P are the probabilities of the cells, ``density × grid.cell_volumes`` raveled in C order. G has no negative entry off its
     diagonal whatever the diffusion tensor and the drift, its columns sum to zero to round-off, and no probability leaves the
     box: P stays positive and sums to one.
 
@@ -127,7 +130,7 @@ def generator(process: DiffusionProcess, grid: Grid) -> Any:
 
 
 def solve_monotone(process: DiffusionProcess, grid: Grid) -> tuple[Array, FaceField]:
-    """Stationary state of the chain: Φ = −ln p, shape ``grid.shape``, and the current on the faces, divergence-free.
+    """Stationary state of the chain: Φ = −ln p, shape ``grid.shape``, and its divergence-free current on ``grid.reference``.
 
     Raises
     ------
@@ -138,8 +141,8 @@ def solve_monotone(process: DiffusionProcess, grid: Grid) -> tuple[Array, FaceFi
     """
     edges = chain_edges(process, grid)
     log_p = log_stationary(edges.matrix(), grid)
-    phi = np.log(grid.cell_volume) - log_p
-    return phi.reshape(grid.shape), edges.flux(np.exp(log_p))
+    phi = np.log(grid.cell_volumes) - log_p.reshape(grid.shape)
+    return phi, edges.flux(np.exp(log_p))
 
 
 def chain_edges(process: DiffusionProcess, grid: Grid) -> Edges:
@@ -171,7 +174,7 @@ def chain_edges(process: DiffusionProcess, grid: Grid) -> Edges:
 def index_coefficients(process: DiffusionProcess, grid: Grid) -> tuple[Array, Array]:
     """u_a/h_a and D_ab/(h_a h_b) at the cell centres, shapes (d, *shape) and (d, d, *shape): everything in cells per time.
 
-    The only place that knows the spacing of the grid.
+    The only place that knows the widths of the cells.
     """
     if process.dim != grid.dim:
         raise InvalidInput(
@@ -180,8 +183,15 @@ def index_coefficients(process: DiffusionProcess, grid: Grid) -> tuple[Array, Ar
     if any(grid.periodic):
         face_coefficients(process, grid)  # checks that both ends of a periodic axis are the same place
     points = grid.cell_points()
-    h = grid.spacing.reshape(-1, *(1,) * grid.dim)
-    return process.current_velocity(points, difference_scale(grid)) / h, process.diffusion(points) / (h[:, None] * h)
+    velocity, tensor = process.current_velocity(points, difference_scale(grid)), process.diffusion(points)
+    if grid.uniform:
+        h = grid.spacing.reshape(-1, *(1,) * grid.dim)
+        return velocity / h, tensor / (h[:, None] * h)
+    w = np.stack(np.broadcast_arrays(*(grid.along(grid.widths(a), a) for a in range(grid.dim))))
+    tensor = tensor / (w[:, None] * w)
+    # p = P/volume: the gradient of ln volume is carried like a force, see ``operators.face_coefficients``
+    slopes = [np.broadcast_to(grid.along(np.gradient(np.log(grid.widths(a))), a), grid.shape) for a in range(grid.dim)]
+    return velocity / w + np.einsum("ab...,b...->a...", tensor, np.stack(slopes)), tensor
 
 
 def _split(velocity: Array, tensor: Array, cells: int) -> tuple[Array, Array, Array]:

@@ -163,12 +163,14 @@ class Hierarchy:
         phi = last.phi + prolong(last.phi_correction, self.solved[-2].grid)
         phi = physical_log_density(normalise(reference_log_density(phi, last.grid), last.grid.reference), last.grid)
         correction = prolong_faces(last.flux_correction, last.grid.reference)
-        flux = last.flux + correction - gradient_part(correction)[0]  # interpolation leaves a divergence of fourth order
+        flux = (
+            last.flux + correction - gradient_part(correction)[0]
+        )  # interpolation leaves a divergence of fourth order
         return phi, physical_flux(flux, last.grid)
 
 
 def _compare(fine: Grade, coarse: Grade, twice: bool) -> None:
-    """Changes from ``coarse`` to ``fine``; with ``twice`` also those of the extrapolated values, on the grid before ``coarse``."""
+    """Changes from ``coarse`` to ``fine``; if ``twice`` also those of the extrapolated values, on the grid before."""
     grid = coarse.grid
     phi, flux = restrict_cells(fine.phi, fine.grid), restrict_faces(fine.flux, grid.reference)
     fine.phi_correction = log_density_correction(phi, coarse.phi)

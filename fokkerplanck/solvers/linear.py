@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 
-from ..errors import FokkerPlanckError
+from ..errors import FokkerPlanckError, InvalidInput
 from ..grid import Array
 
 LEAF = 32  # cells at which dissection stops; the order inside so small a block does not matter
@@ -57,13 +57,51 @@ def stencil_matrix(rows: Array, offsets: tuple[tuple[int, int, int], ...], perio
     flat = np.arange(int(np.prod(shape)), dtype=np.int32).reshape(shape)
     padded = np.pad(flat, [(1, 1)] * 3, mode="wrap")
     columns = np.stack(
-        [padded[tuple(slice(1 + o, 1 + o + n) for o, n in zip(offset, shape, strict=True))] for offset in offsets], axis=-1
+        [padded[tuple(slice(1 + o, 1 + o + n) for o, n in zip(offset, shape, strict=True))] for offset in offsets],
+        axis=-1,
     )
     pointers = np.arange(0, rows.size + 1, len(offsets))
     matrix = sp.csr_array((rows.reshape(-1), columns.reshape(-1), pointers), shape=(flat.size, flat.size))
     matrix.sum_duplicates()
     matrix.eliminate_zeros()
     return matrix
+
+
+def solve_pardiso(matrix: Any, rhs: Array) -> Array:
+    """Solve a row-scaled balance by MKL's PARDISO.
+
+    Raises
+    ------
+    InvalidInput
+        If the package pypardiso is not installed.
+    SingularSystem
+        If the matrix holds non-finite entries or is singular.
+    """
+    try:
+        import pypardiso
+    except ImportError as error:
+        raise InvalidInput(
+            f"linear_solver='pardiso': expected the package pypardiso, which cannot be imported ({error}). "
+            "pip install 'fokkerplanck[pardiso]', or use another linear_solver"
+        ) from error
+    _check_rows(matrix, rhs)
+    try:
+        out = np.asarray(pypardiso.spsolve(sp.csr_matrix(matrix), rhs))
+    except pypardiso.PyPardisoError as error:
+        raise SingularSystem(f"the linearised balance is singular ({error})") from error
+    if not np.isfinite(out).all():
+        raise SingularSystem("the linearised balance is singular")
+    return out
+
+
+def _check_rows(matrix: Any, rhs: Array) -> Array:
+    """The largest entry of every row; a factorisation of non-finite ones would not return."""
+    largest = np.asarray(abs(matrix).max(axis=1).toarray()).ravel()
+    if not (np.isfinite(largest).all() and np.isfinite(rhs).all()):
+        raise SingularSystem("the linearised balance holds non-finite entries")
+    if (largest == 0.0).any():
+        raise SingularSystem("the linearised balance holds an empty row: a cell that exchanges nothing")
+    return largest
 
 
 def solve_sparse(matrix: Any, rhs: Array, order: Array) -> Array:
@@ -76,11 +114,7 @@ def solve_sparse(matrix: Any, rhs: Array, order: Array) -> Array:
     """
     permuted = matrix[order][:, order].tocsc()
     # Rows span hundreds of decades in the tails; dividing each by its largest entry keeps the pivots comparable.
-    largest = abs(permuted).max(axis=1).toarray().ravel()
-    if not (np.isfinite(largest).all() and np.isfinite(rhs).all()):
-        raise SingularSystem("the linearised balance holds non-finite entries")
-    if (largest == 0.0).any():
-        raise SingularSystem("the linearised balance holds an empty row: a cell that exchanges nothing")
+    largest = _check_rows(permuted, rhs)
     scaled = (sp.diags_array(1.0 / largest) @ permuted).tocsc()
     out = np.empty_like(rhs)
     options = {"SymmetricMode": True}

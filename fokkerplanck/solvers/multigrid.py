@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import scipy.linalg as sla
+from numpy.typing import NDArray
 
 from ..grid import Array
 from ..kernels import multigrid as kernel
@@ -76,7 +77,7 @@ class _Grade:
     def __init__(self, stencil: Stencil) -> None:
         self.stencil = stencil
         self.rhs = np.empty(stencil.shape)
-        self.step = (1, 1, 1)  # cells of an aggregate along each axis
+        self.step: tuple[int, ...] = (1, 1, 1)  # cells of an aggregate along each axis
         self.weight = self.rhs  # of each cell's residual in that of its aggregate; set by ``coarser``
 
     def smooth(self, parities: tuple[int, int], *, forward: bool) -> None:
@@ -204,7 +205,7 @@ class Multigrid:
         grade.smooth((1, 0), forward=False)
 
 
-def _targets(offsets: tuple[Offset, ...], step: tuple[int, ...]) -> Array:
+def _targets(offsets: tuple[Offset, ...], step: tuple[int, ...]) -> NDArray[np.int64]:
     """For a cell's place in its aggregate and each entry of its row: the entry of the aggregate's row it adds to."""
     index: dict[tuple[int, ...], int] = {offset: s for s, offset in enumerate(offsets)}
     table = np.zeros((8, len(offsets)), dtype=np.int64)

@@ -38,6 +38,7 @@ COARSE_SWEEPS = 6  # of the monotone start; its cross drift settles to a few per
 
 ENOUGH = 1e-4  # of the first step on a grid, which is the change from the grid before: the error of the equations, not the grid
 
+
 class Stalled(FokkerPlanckError):
     """Newton's method did not settle on this grid."""
 

@@ -97,7 +97,9 @@ class Scheme:
         currents = tuple(np.zeros_like(u) for u in self.u)
         arguments = (s, self.u, self.d, self.spacing, self.periodic, self.regular, self.w, currents)
         self._over(kernel.fluxes, phi, self._slopes(phi), *arguments)
-        return FaceField(self.grid, tuple(currents[a].reshape(self.grid.face_shape(i)) for i, a in enumerate(self.axes)))
+        return FaceField(
+            self.grid, tuple(currents[a].reshape(self.grid.face_shape(i)) for i, a in enumerate(self.axes))
+        )
 
     def balance(self, phi: Array, forms: tuple[Any, Any] | None = None) -> tuple[Array, Array]:
         """Outflow over density of every cell, and the rows of its derivative by s = δp/p; the cell itself is entry 0."""

@@ -11,24 +11,33 @@ from typing import Any
 import numpy as np
 
 from ..errors import BoxWarning, InvalidInput, NotConverged
-from ..grid import Box, Grid
+from ..grid import Array, Box, Grid
+from ..operators import FaceField
 from ..process import DiffusionProcess
 from ..progress import progress_bar
 from ..results import Solution
+from .domain import check_box, find_box
+from .fipy_reference import solve_fipy
+from .generator import solve_monotone
 from .hierarchy import ROUND_OFF, Hierarchy, Method
 from .log_density import COARSEST, solve_log_density
 
 # Cells that two gigabytes hold, and two cores solve in some ten seconds (1-D, 2-D) or a minute (3-D).
-LARGEST_GRID = {1: 2**20, 2: 2**20, 3: 2**21}
+LARGEST_GRID = {
+    "log-density": {1: 2**20, 2: 2**20, 3: 2**21},
+    "monotone": {1: 2**20, 2: 2**18, 3: 2**15},  # its systems are factorised
+    "fipy": {1: 2**16, 2: 2**14, 3: 2**12},  # and FiPy's, once a sweep
+}
 ACCURACY = 1e-3  # rtol by default
+FIPY_SECONDS = 300.0  # after which FiPy stops on one grid, if no other limit is given
 BALANCE = 1e-8  # largest |∇·J| allowed, in units of the largest face current per cell width
-METHODS = ("log-density", "monotone", "fipy")
+METHODS = tuple(LARGEST_GRID)
 LINEAR_SOLVERS = ("auto", "direct", "multigrid", "pardiso")
 
 
 def solve_stationary(
     process: DiffusionProcess,
-    box: Box,
+    box: Box | None = None,
     *,
     rtol: float | None = None,
     shape: tuple[int, ...] | None = None,
@@ -50,8 +59,9 @@ def solve_stationary(
     Parameters
     ----------
     process : DiffusionProcess
-    box : Box
-        Must hold the density: probability at a reflecting wall is checked against ``max_wall_mass``.
+    box : Box, optional
+        Where to solve; probability at a reflecting wall is checked against ``max_wall_mass``. By default one that holds the
+        density is found, see :func:`find_box`; ``solution.grid.box`` is the box and ``diagnostics["box"]`` says why.
     rtol : float, default 1e-3
         Grids are refined until :math:`\int|p - p_\text{exact}| \le` rtol and
         :math:`\int|J - J_\text{exact}| \le \text{rtol}\int|J|`, both by estimate. A current that cannot be told from zero
@@ -71,7 +81,7 @@ def solve_stationary(
         Whether to return Richardson-extrapolated values, of fourth order where the solution is smooth, with estimates that are
         safe rather than sharp. By default only where the plain values of a grid are not within ``rtol`` and these are.
     max_cells : int, optional
-        Stop refining beyond this many cells; 2²⁰ in one and two dimensions, 2²¹ in three.
+        Stop refining beyond this many cells; by default 2²⁰ in one and two dimensions, 2²¹ in three, fewer for other methods.
     max_seconds : float, optional
         Start no grid that is not expected to be solved by then.
     max_wall_mass : float, optional
@@ -117,20 +127,25 @@ def solve_stationary(
         raise InvalidInput("expected rtol (refine until accurate) or shape (this grid), got both")
     allowed = _number("max_wall_mass", max_wall_mass, tolerance, 0.0, 1.0, "a probability above 0 and up to 1")
     seconds = _number("max_seconds", max_seconds, np.inf, 0.0, np.inf, "a positive number of seconds")
-    limit = LARGEST_GRID[process.dim] if max_cells is None else max_cells
+    limit = LARGEST_GRID[method][process.dim] if max_cells is None else max_cells
     fewest = COARSEST[process.dim] ** process.dim
     if not isinstance(limit, (int, np.integer)) or limit < fewest:
         raise InvalidInput(f"max_cells: expected a whole number of at least {fewest} cells, got {max_cells!r}")
-    assert box is not None
+    found = None
+    if box is None:
+        # Nested grids cannot see what a wall cuts off: it has to be small against the accuracy asked for.
+        domain = find_box(process, wall_mass=max(tolerance / 100.0, 1e-12))
+        box, found = domain.box, domain.reason
     grids = _nested(box, shape, maps, int(limit))
     started = time.perf_counter()
-    hierarchy = Hierarchy(process, _method(method, linear_solver))
+    hierarchy = Hierarchy(process, _method(method, linear_solver, seconds if np.isfinite(seconds) else FIPY_SECONDS))
     settings = {
         "method": method,
         "rtol": None if shape is not None else tolerance,
         "max_cells": limit,
         "max_seconds": seconds if np.isfinite(seconds) else None,
         "max_wall_mass": allowed,
+        "box": "given" if found is None else found,
     }
     late, done, extrapolated = "", False, bool(extrapolate)
     with progress_bar("solving", sum(grid.size for grid in grids), show=progress) as advance:
@@ -163,16 +178,18 @@ def solve_stationary(
             "the box, or accept a larger rtol; the best result is in this exception's .best",
             best=solution,
         )
-    _warn_of_walls(solution, allowed)
+    _warn_of_walls(process, solution, allowed)
     return solution
 
 
 def _check_arguments(process: Any, box: Any, method: Any, linear_solver: Any) -> None:
-    if not isinstance(process, DiffusionProcess) or not isinstance(box, Box):
+    if not isinstance(process, DiffusionProcess) or not isinstance(box, Box | None):
         raise InvalidInput(
             f"expected a DiffusionProcess and a Box, got {type(process).__name__} and {type(box).__name__}"
         )
-    if process.dim != box.dim:
+    if process.dim > 3:
+        raise InvalidInput(f"process: expected one to three state variables (densities are gridded), got {process.dim}")
+    if box is not None and process.dim != box.dim:
         raise InvalidInput(
             f"expected a box with as many axes as the process has variables ({process.dim}), got {box.dim}"
         )
@@ -190,8 +207,35 @@ def _number(name: str, value: Any, default: float, above: float, most: float, ex
     return float(value)
 
 
-def _method(name: str, linear_solver: str) -> Method:
+def _method(name: str, linear_solver: str, seconds: float) -> Method:
+    if name == "monotone":
+        return _monotone
+    if name == "fipy":
+        return partial(_fipy, seconds=seconds)
     return partial(solve_log_density, linear_solver=linear_solver)
+
+
+def _monotone(
+    process: DiffusionProcess, grid: Grid, start: Array | None, record: dict[str, Any]
+) -> tuple[Array, FaceField]:
+    return solve_monotone(process, grid)
+
+
+def _fipy(
+    process: DiffusionProcess, grid: Grid, start: Array | None, record: dict[str, Any], *, seconds: float
+) -> tuple[Array, FaceField]:
+    """FiPy's density as a logarithm: refused where it is not positive."""
+    result = solve_fipy(process, grid, max_seconds=seconds, progress=False)
+    record |= {key: value for key, value in result.diagnostics.items() if key not in ("method", "seconds")}
+    if not result.density.min() > 0.0:
+        count = int((result.density <= 0.0).sum())
+        raise NotConverged(
+            f"FiPy's density is not positive in {count} of {grid.size} cells on {grid.shape} (smallest "
+            f"{result.diagnostics['smallest']:.1e} of the largest), so it has no logarithm and is no density. Refine the grid, "
+            "shrink the box, or use method='log-density'; FiPy's own density is in this exception's .best",
+            best=result,
+        )
+    return -np.log(result.density), result.flux
 
 
 def _late(hierarchy: Hierarchy, grid: Grid, elapsed: float, seconds: float) -> str:
@@ -202,7 +246,9 @@ def _late(hierarchy: Hierarchy, grid: Grid, elapsed: float, seconds: float) -> s
     expected = last["seconds"] * grid.size / float(np.prod(last["shape"]))
     if elapsed + expected <= seconds:
         return ""
-    return f"{grid.shape} cells would take about {expected:.2g} s more, {elapsed:.2g} of max_seconds={seconds:g} are used"
+    return (
+        f"{grid.shape} cells would take about {expected:.2g} s more, {elapsed:.2g} of max_seconds={seconds:g} are used"
+    )
 
 
 def _solution(
@@ -290,14 +336,15 @@ def _check(solution: Solution, hierarchy: Hierarchy, *, finest: Grid, late: str)
         )
 
 
-def _warn_of_walls(solution: Solution, allowed: float) -> None:
+def _warn_of_walls(process: DiffusionProcess, solution: Solution, allowed: float) -> None:
     cut = solution.cut_walls(allowed)
     if cut:
+        check_box(process, solution.grid.box, stacklevel=4)
         walls = ", ".join(f"{mass:.3g} of the mass at {wall}" for wall, mass in cut.items())
         warnings.warn(
             f"the box cuts the density: {walls} (in the outer 1/32 of the cells; at most {allowed:g} expected), so this is the "
-            "answer for reflecting walls there. Enlarge the box, or leave it out to have one found; if the walls are real, pass "
-            "max_wall_mass=1",
+            "answer for reflecting walls there. Enlarge the box, or leave it out to have one found; if the walls are real, "
+            "pass max_wall_mass=1",
             BoxWarning,
             stacklevel=3,
         )

@@ -82,10 +82,7 @@ def prolong_faces(field: FaceField, fine: Grid) -> FaceField:
 
 def _split(means: Array, periodic: bool) -> Array:
     """Means over the halves of every interval, from a slope through its neighbours."""
-    if periodic:
-        slope = 0.5 * (np.roll(means, -1, 0) - np.roll(means, 1, 0))
-    else:
-        slope = np.gradient(means, axis=0)
+    slope = 0.5 * (np.roll(means, -1, 0) - np.roll(means, 1, 0)) if periodic else np.gradient(means, axis=0)
     out = np.empty((2 * means.shape[0], *means.shape[1:]))
     out[::2], out[1::2] = means - 0.25 * slope, means + 0.25 * slope
     return out
