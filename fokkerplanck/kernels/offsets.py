@@ -18,9 +18,9 @@ OBTUSE = 1e-13
 FLIPS = 100_000  # each flip shortens the basis; a tensor of condition κ needs at most about √κ of them
 # The trapezoid rule needs the force to change little along an edge; beyond this each cell uses its own force
 CURVED = 1.0
-# Drift across a direction of little noise is taken off the offsets where the potential drops by more than RESOLVED along one of
-# them and the offsets would smear the density more than COSTLY times as much as upwinding along the axes
-RESOLVED, COSTLY = 4.0, 2.0
+# Drift whose potential drops by more than this along an offset of several cells is upwinded along the axes instead: upwinded
+# along the offset it would smear the density by the offset's length. Along the axes the two are the same
+RESOLVED = 4.0
 STEEPEST = 600.0  # potential drop along an edge beyond which B would underflow, and an edge with noise cease to exist
 
 
@@ -75,8 +75,9 @@ def selling(tensor, dim, offset, weight):
         slot = 0
         for i in range(dim + 1):
             for j in range(i + 1, dim + 1):
-                # what is above zero here is round-off, see OBTUSE
-                weight[cell, slot] = max(-product(a, base[i], base[j]), 0.0)
+                scale = math.sqrt(product(a, base[i], base[i]) * product(a, base[j], base[j]))
+                size = -product(a, base[i], base[j])
+                weight[cell, slot] = size if size > OBTUSE * scale else 0.0
                 if dim == 2:
                     k = 3 - i - j
                     offset[cell, slot, 0] = -int(base[k, 1])
@@ -98,45 +99,34 @@ def selling(tensor, dim, offset, weight):
 
 
 @njit(**OPTIONS)
+def steepest_drop(offset, weight, force):
+    """Largest |e·ω| along the offsets of a cell that are longer than one cell."""
+    steepest = 0.0
+    for slot in range(weight.size):
+        e = offset[slot]
+        if weight[slot] > 0.0 and abs(e[0]) + abs(e[1]) + abs(e[2]) > 1:
+            steepest = max(steepest, abs(e[0] * force[0] + e[1] * force[1] + e[2] * force[2]))
+    return steepest
+
+
+@njit(**OPTIONS)
 def share_out(offset, weight, modes, force, rest):
-    """Sum the parts of the force, shape (cells, k, 3), and move to ``rest`` the drift of those that offsets carry badly."""
-    carried = np.zeros(3)
+    """Sum the parts of the force, shape (cells, k, 3), and move what long offsets would smear to ``rest``."""
     for cell in range(weight.shape[0]):
-        steepest = 0.0
-        for slot in range(weight.shape[1]):
-            if weight[cell, slot] > 0.0:
-                drop = 0.0
-                for k in range(modes.shape[1]):
-                    for a in range(3):
-                        drop += offset[cell, slot, a] * modes[cell, k, a]
-                steepest = max(steepest, abs(drop))
+        for k in range(modes.shape[1]):
+            force[cell] += modes[cell, k]
+        if steepest_drop(offset[cell], weight[cell], force[cell]) <= RESOLVED:
+            continue
         for k in range(modes.shape[1]):
             part = modes[cell, k]
-            if not steepest > RESOLVED:
-                for a in range(3):
-                    force[cell, a] += part[a]
+            if steepest_drop(offset[cell], weight[cell], part) <= RESOLVED:
                 continue
-            drop, smeared = 0.0, 0.0
-            carried[:] = 0.0
             for slot in range(weight.shape[1]):
-                w = weight[cell, slot]
-                if not w > 0.0:
-                    continue
-                along, length = 0.0, 0.0
+                e = offset[cell, slot]
+                along = weight[cell, slot] * (e[0] * part[0] + e[1] * part[1] + e[2] * part[2])
                 for a in range(3):
-                    along += offset[cell, slot, a] * part[a]
-                    length += abs(offset[cell, slot, a])
-                drop = max(drop, abs(along))
-                smeared += w * abs(along) * length
-                for a in range(3):
-                    carried[a] += w * along * offset[cell, slot, a]
-            share = 1.0
-            if drop > RESOLVED and smeared > COSTLY * np.abs(carried).sum():
-                share = RESOLVED / drop
-                for a in range(3):
-                    rest[cell, a] += (1.0 - share) * carried[a]
-            for a in range(3):
-                force[cell, a] += share * part[a]
+                    rest[cell, a] += along * e[a]
+            force[cell] -= part
 
 
 @njit(**OPTIONS)

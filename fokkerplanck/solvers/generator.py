@@ -94,8 +94,9 @@ def generator(process: DiffusionProcess, grid: Grid) -> Any:
         \qquad B(x) = \frac{x}{e^x - 1},
 
     with the thermodynamic force :math:`\omega = D^{-1}u`, :math:`J = u p - D\nabla p`. Second order where :math:`|\delta|` is
-    small; where ω is the gradient of a quadratic function, the stationary law is exact at the cell centres. The part of u that
-    a singular D cannot drive is upwinded along the axes, first order.
+    small; where ω is also the gradient of a quadratic function, the stationary law is exact at the cell centres. What a
+    singular D cannot drive of u, and what drops by :math:`|\delta| > 4` along an offset of several cells, is upwinded along
+    the axes, first order.
 
     Parameters
     ----------
