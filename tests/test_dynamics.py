@@ -127,7 +127,7 @@ def test_times_in_between_change_nothing_beyond_rtol(ornstein_uhlenbeck):
     [
         ([9.0], [1.0], {}, "a point in the box"),
         (np.ones(5), [1.0], {}, "a density of shape"),
-        (np.ones(20), [1.0], {}, "sum times the cell volume is 1, got 4"),
+        (np.ones(20), [1.0], {}, "sum times the cell volumes is 1, got 4"),
         (-np.ones(20), [1.0], {}, "finite values ≥ 0, got -1"),
         (lambda x: x, [1.0], {}, r"p0\(x\): expected shape"),
         (lambda x: 0 * x[0], [1.0], {}, "zero in every cell"),

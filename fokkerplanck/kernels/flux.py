@@ -106,7 +106,10 @@ def freeze(phi, slope, u, d, spacing, periodic, steepest, fastest, limit, regula
                         if limit > 0.0:
                             cross += dam * mean / (1.0 + (rise / limit) ** 4) ** 0.25
                     velocity = u[axis][z, y, x] + daa * jump / h + whole
-                    regular[axis][z, y, x] = steep < steepest and abs(velocity) * h <= fastest * daa
+                    slow = (
+                        math.isinf(fastest) or abs(velocity) * h <= fastest * daa
+                    )  # without noise across it a face is never slow
+                    regular[axis][z, y, x] = steep < steepest and slow
                     w[axis][z, y, x] = u[axis][z, y, x] + cross
 
 
