@@ -148,7 +148,7 @@ def _newton(scheme: Scheme, phi: Array, linear_solver: str) -> Level:
         # Below 1e-7 a step that does not shrink the last one much is round-off.
         settled = left < enough or (size < 1e-7 and size > 0.25 * previous)
         if settled:
-            flux = _scaled(scheme.flux(phi, s), 1.0 / (1.0 + mean))
+            flux = scheme.flux(phi, s) * (1.0 / (1.0 + mean))
         ratio = np.minimum(np.maximum(1.0 + s, SMALLEST_RATIO), LARGEST_RATIO)
         phi = normalise(phi - np.log(ratio), grid)
         if settled:
@@ -195,10 +195,6 @@ def _regions(active: NDArray[np.bool_], periodic: tuple[bool, ...]) -> tuple[NDA
     _, merged = connected_components(graph, directed=False)
     # Label 0 has no edges and is met first, so it keeps the number 0.
     return np.asarray(merged[labels], dtype=np.intp), int(merged.max())
-
-
-def _scaled(field: FaceField, factor: float) -> FaceField:
-    return FaceField(field.grid, tuple(factor * c for c in field.components))
 
 
 def monotone_start(coefficients: FaceCoefficients) -> Array:
