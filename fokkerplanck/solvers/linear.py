@@ -84,7 +84,7 @@ def solve_pardiso(matrix: Any, rhs: Array) -> Array:
             f"linear_solver='pardiso': expected the package pypardiso, which cannot be imported ({error}). "
             "pip install 'fokkerplanck[pardiso]', or use another linear_solver"
         ) from error
-    _check_rows(matrix, rhs)
+    _largest(matrix)
     try:
         out = np.asarray(pypardiso.spsolve(sp.csr_matrix(matrix), rhs))
     except pypardiso.PyPardisoError as error:
@@ -94,33 +94,38 @@ def solve_pardiso(matrix: Any, rhs: Array) -> Array:
     return out
 
 
-def _check_rows(matrix: Any, rhs: Array) -> Array:
+def _largest(matrix: Any) -> Array:
     """The largest entry of every row; a factorisation of non-finite ones would not return."""
     largest = np.asarray(abs(matrix).max(axis=1).toarray()).ravel()
-    if not (np.isfinite(largest).all() and np.isfinite(rhs).all()):
+    if not np.isfinite(largest).all():
         raise SingularSystem("the linearised balance holds non-finite entries")
     if (largest == 0.0).any():
         raise SingularSystem("the linearised balance holds an empty row: a cell that exchanges nothing")
     return largest
 
 
-def solve_sparse(matrix: Any, rhs: Array, order: Array) -> Array:
-    """Solve a row-scaled balance by LU in the given elimination order, see :func:`dissection`.
+class Factorised:
+    """A row-scaled balance, factorised by LU in the given elimination order (see :func:`dissection`) to be solved with.
 
     Raises
     ------
     SingularSystem
         If the matrix holds non-finite entries (on which a factorisation would not return) or is singular.
     """
-    permuted = matrix[order][:, order].tocsc()
-    # Rows span hundreds of decades in the tails; dividing each by its largest entry keeps the pivots comparable.
-    largest = _check_rows(permuted, rhs)
-    scaled = (sp.diags_array(1.0 / largest) @ permuted).tocsc()
-    out = np.empty_like(rhs)
-    options = {"SymmetricMode": True}
-    try:
-        factor = spla.splu(scaled, permc_spec="NATURAL", diag_pivot_thresh=0.01, options=options)
-    except RuntimeError as error:
-        raise SingularSystem(f"the linearised balance is singular ({error})") from error
-    out[order] = factor.solve(rhs[order] / largest)
-    return out
+
+    def __init__(self, matrix: Any, order: Array) -> None:
+        permuted = matrix[order][:, order].tocsc()
+        # Rows span hundreds of decades in the tails; dividing each by its largest entry keeps the pivots comparable.
+        self.largest = _largest(permuted)
+        self.order = order
+        scaled = (sp.diags_array(1.0 / self.largest) @ permuted).tocsc()
+        options = {"SymmetricMode": True}
+        try:
+            self.factor = spla.splu(scaled, permc_spec="NATURAL", diag_pivot_thresh=0.01, options=options)
+        except RuntimeError as error:
+            raise SingularSystem(f"the linearised balance is singular ({error})") from error
+
+    def solve(self, rhs: Array) -> Array:
+        out = np.empty_like(rhs)
+        out[self.order] = self.factor.solve(rhs[self.order] / self.largest)
+        return out

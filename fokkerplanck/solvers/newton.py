@@ -18,7 +18,7 @@ from ..grid import Array, Grid
 from ..kernels import flux as kernel
 from ..operators import FaceCoefficients, FaceField
 from ..poisson import gradient_part
-from .correction import newton_correction
+from .correction import Jacobian
 from .linear import SingularSystem
 from .scheme import Scheme
 
@@ -130,7 +130,8 @@ def _newton(scheme: Scheme, phi: Array, linear_solver: str) -> Level:
     previous, smallest, since, first, cycles = np.inf, np.inf, 0, 0.0, 0
     for step in range(1, MAX_STEPS + 1):
         try:
-            correction = newton_correction(scheme, phi, _negligible(phi, grid), linear_solver)
+            jacobian = Jacobian(scheme, phi, negligible(phi, grid), linear_solver)
+            correction = jacobian.solve(jacobian.residual)
         except SingularSystem as error:
             raise Stalled(str(error)) from error
         s = correction.s
@@ -163,7 +164,7 @@ def _newton(scheme: Scheme, phi: Array, linear_solver: str) -> Level:
     raise Stalled(f"after {step} Newton steps the last one still moves {size:.1e} of the probability")
 
 
-def _negligible(phi: Array, grid: Grid) -> NDArray[np.bool_]:
+def negligible(phi: Array, grid: Grid) -> NDArray[np.bool_]:
     """Cells that are negligible with all their neighbours, so that what flows into them is negligible too."""
     mode = ["wrap" if ring else "nearest" for ring in grid.periodic]
     return np.asarray(ndimage.minimum_filter(phi, size=3, mode=mode) > phi.min() + NEGLIGIBLE)
@@ -171,7 +172,7 @@ def _negligible(phi: Array, grid: Grid) -> NDArray[np.bool_]:
 
 def _check_connected(phi: Array, grid: Grid) -> None:
     """Refuse a density whose parts only exchange probability through negligible cells: their weights would be arbitrary."""
-    region, count = _regions(~_negligible(phi, grid), grid.periodic)
+    region, count = _regions(~negligible(phi, grid), grid.periodic)
     if count == 1:
         return
     weight = np.bincount(region.ravel(), np.exp(phi.min() - phi).ravel(), minlength=count + 1)[1:]
