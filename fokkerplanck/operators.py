@@ -7,6 +7,7 @@ from functools import reduce
 
 import numpy as np
 
+from .differences import to_centers, to_points
 from .errors import InvalidInput
 from .grid import Array, Grid
 from .maps import Uniform
@@ -69,26 +70,21 @@ class FaceField:
         return FaceField(self.grid, tuple(factor * c for c in self.components))
 
     def centered(self) -> Array:
-        """Vectors at the cell centres, fourth order, from components that are means over their faces; shape (d, *shape)."""
-        vectors = []
+        """Vectors at the cell centres, sixth order, from components that are means over their faces; shape (d, *shape)."""
+        grid, vectors = self.grid, []
         for axis, component in enumerate(self.components):
-            values = to_centers(component, axis, self.grid.periodic[axis])
-            for other in (a for a in range(self.grid.dim) if a != axis):
-                values = values - _bend(values, other, self.grid.periodic[other]) / 24.0
+            others = [a for a in range(grid.dim) if a != axis]
+            values = component  # on a stretched grid: × area, which is smooth in the reference coordinates
+            for other in others:
+                if not isinstance(grid.maps[other], Uniform):
+                    values = values * grid.along(grid.widths(other) / grid.spacing[other], other)
+            values = to_centers(values, axis, grid.periodic[axis], 6)
+            for other in others:
+                values = to_points(values, other, grid.periodic[other], 6)
+                if not isinstance(grid.maps[other], Uniform):
+                    values = values / grid.along(grid.stretch(other)[1], other)
             vectors.append(values)
         return np.stack(vectors)
-
-
-def _bend(cells: Array, axis: int, periodic: bool) -> Array:
-    """Second difference along one axis: 24 times the difference of a cell's mean and its centre value."""
-    a = np.moveaxis(cells, axis, 0)
-    if periodic:
-        out = np.roll(a, 1, 0) + np.roll(a, -1, 0) - 2.0 * a
-    else:
-        out = np.empty_like(a)
-        out[1:-1] = a[2:] + a[:-2] - 2.0 * a[1:-1]
-        out[0], out[-1] = out[1], out[-2]
-    return np.moveaxis(out, 0, axis)
 
 
 def _face_weights(grid: Grid, axis: int) -> Array:
@@ -190,6 +186,23 @@ def _to_reference(velocity: Array, tensor: Array, grid: Grid, axis: int) -> None
             continue
         tensor[m] /= own * (own if m == axis else grid.along(grid.widths(m) / grid.spacing[m], m))
         velocity += tensor[m] * grid.along(_volume_slope(grid, m, on_faces=m == axis), m)
+
+
+def physical_coefficients(coefficients: FaceCoefficients, grid: Grid) -> FaceCoefficients:
+    """u and D themselves from those of :func:`face_coefficients`, which are in reference coordinates; walls keep zeros."""
+    velocities, tensors = [], []
+    for axis in range(grid.dim):
+        own = grid.along(_face_stretch(grid, axis), axis)
+        u, tensor = coefficients.velocity[axis].copy(), coefficients.diffusion[axis].copy()
+        for m in range(grid.dim):
+            factor: Array = own
+            if not isinstance(grid.maps[m], Uniform):
+                u -= tensor[m] * grid.along(_volume_slope(grid, m, on_faces=m == axis), m)
+                factor = own * (own if m == axis else grid.along(grid.widths(m) / grid.spacing[m], m))
+            tensor[m] *= factor
+        velocities.append(u * own)
+        tensors.append(tensor)
+    return FaceCoefficients(coefficients.grid, tuple(velocities), tuple(tensors))
 
 
 def _face_stretch(grid: Grid, axis: int) -> Array:
@@ -313,32 +326,3 @@ def difference_scale(grid: Grid, axis: int | None = None) -> Array:
             width = np.minimum(widths[1:], widths[:-1])
         lines.append(np.minimum(grid.box.widths[m], CELLS_PER_SCALE * width))
     return np.stack(np.meshgrid(*lines, indexing="ij"))
-
-
-def to_faces(cells: Array, axis: int, periodic: bool) -> Array:
-    """Cubic interpolation of cell values to the faces normal to one axis; wall faces are extrapolated."""
-    a = np.moveaxis(cells, axis, 0)
-    out = np.empty((a.shape[0] + 1, *a.shape[1:]))
-    if periodic:
-        out[:-1] = (9 * (np.roll(a, 1, 0) + a) - np.roll(a, 2, 0) - np.roll(a, -1, 0)) / 16
-        out[-1] = out[0]
-    else:
-        out[2:-2] = (9 * (a[1:-2] + a[2:-1]) - a[:-3] - a[3:]) / 16
-        for end, side in ((0, a), (-1, a[::-1])):
-            out[end] = (35 * side[0] - 35 * side[1] + 21 * side[2] - 5 * side[3]) / 16
-            out[1 if end == 0 else -2] = (5 * side[0] + 15 * side[1] - 5 * side[2] + side[3]) / 16
-    return np.moveaxis(out, 0, axis)
-
-
-def to_centers(faces: Array, axis: int, periodic: bool) -> Array:
-    """Cubic interpolation of values on the faces normal to one axis to the cell centres between them."""
-    a = np.moveaxis(faces, axis, 0)
-    if periodic:
-        ring = a[:-1]
-        out = (9 * (ring + np.roll(ring, -1, 0)) - np.roll(ring, 1, 0) - np.roll(ring, -2, 0)) / 16
-    else:
-        out = np.empty((a.shape[0] - 1, *a.shape[1:]))
-        out[1:-1] = (9 * (a[1:-2] + a[2:-1]) - a[:-3] - a[3:]) / 16
-        out[0] = (5 * a[0] + 15 * a[1] - 5 * a[2] + a[3]) / 16
-        out[-1] = (5 * a[-1] + 15 * a[-2] - 5 * a[-3] + a[-4]) / 16
-    return np.moveaxis(out, 0, axis)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -147,6 +148,7 @@ class _Direct:
         rows[self.still] = 0.0
         rows[self.still, 0] = 1.0
         matrix = stencil_matrix(rows, scheme.offsets, scheme.periodic)
+        self.solver: Callable[[Array], Array]
         if jacobian.linear_solver == "pardiso":
             self.solver = partial(solve_pardiso, matrix)
         else:

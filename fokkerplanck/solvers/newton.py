@@ -36,6 +36,7 @@ MAX_STEPS = 40
 COARSE_SWEEPS = 6  # of the monotone start; its cross drift settles to a few per cent in that many
 
 
+ROUGH = 1e-2  # the same where a correction follows: it takes whatever is left with it
 ENOUGH = 1e-4  # of the first step on a grid, which is the change from the grid before: the error of the equations, not the grid
 
 
@@ -63,6 +64,8 @@ class Level:
         What solved the linear systems.
     up_to_date : bool
         Whether the cross drift of the frozen faces is that of the result; False where bringing it up to date did not settle.
+    thorough : bool
+        False where it was left for a correction of higher order to finish.
     """
 
     grid: Grid
@@ -73,6 +76,7 @@ class Level:
     regular_mass: float
     solver: str
     up_to_date: bool
+    thorough: bool = True
 
 
 def normalise(phi: Array, grid: Grid) -> Array:
@@ -88,6 +92,7 @@ def solve_level(
     steepest: float,
     fastest: float = FASTEST,
     linear_solver: str = "auto",
+    rough: bool = False,
 ) -> Level:
     """Newton's method from Φ = ``start``.
 
@@ -97,7 +102,9 @@ def solve_level(
         Faces across which the starting Φ varies by more than ``steepest``, or whose cell Péclet number exceeds ``fastest``,
         use the monotone flux; see docs/method.md.
     linear_solver : str
-        See :func:`linear.correction`.
+        See :class:`correction.Jacobian`.
+    rough : bool
+        Stop as soon as a correction of higher order can take over.
 
     Raises
     ------
@@ -108,13 +115,15 @@ def solve_level(
     phi = normalise(start, scheme.grid)
     _check_connected(phi, scheme.grid)
     scheme.freeze(phi, steepest, fastest, CROSS_LIMIT)
-    level = _newton(scheme, phi, linear_solver)
+    level = replace(_newton(scheme, phi, linear_solver, rough), thorough=not rough)
     if 1.0 - level.regular_mass < REGULAR:
         return replace(level, up_to_date=True)
+    if rough:
+        return level
     for _ in range(REFRESHES):
         scheme.freeze(level.phi, steepest, fastest, CROSS_LIMIT)
         try:
-            refreshed = _newton(scheme, level.phi, linear_solver)
+            refreshed = _newton(scheme, level.phi, linear_solver, rough)
         except Stalled:
             break  # what was frozen with the first reference stands: it is a solution, if a less accurate one
         moved = float(np.sum(np.abs(np.exp(-refreshed.phi) - np.exp(-level.phi)))) * scheme.grid.cell_volume
@@ -124,7 +133,7 @@ def solve_level(
     return level
 
 
-def _newton(scheme: Scheme, phi: Array, linear_solver: str) -> Level:
+def _newton(scheme: Scheme, phi: Array, linear_solver: str, rough: bool) -> Level:
     """Newton's method with the forms of the faces as they are."""
     grid = scheme.grid
     previous, smallest, since, first, cycles = np.inf, np.inf, 0, 0.0, 0
@@ -145,7 +154,8 @@ def _newton(scheme: Scheme, phi: Array, linear_solver: str) -> Level:
         # What is left after this step: what the linear solve left of it and its square, or its rate of convergence where
         # that is linear (next to walls, where the Jacobian is compact).
         left = size * max(correction.reduction + size, size / previous)
-        enough = max(SETTLED, ENOUGH * first if correction.reduction > 0.0 else 0.0)
+        share = ROUGH if rough else ENOUGH if correction.reduction > 0.0 else 0.0
+        enough = max(SETTLED, share * first)
         # Below 1e-7 a step that does not shrink the last one much is round-off.
         settled = left < enough or (size < 1e-7 and size > 0.25 * previous)
         if settled:
