@@ -188,7 +188,7 @@ class Grid:
         """Width of a cell along each axis in the reference coordinate, shape (d,)."""
         return self.box.widths / self.shape
 
-    @property
+    @cached_property
     def cell_volume(self) -> float:
         """Volume of every cell of a uniform grid.
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..grid import Array
 from ..kernels import flux as kernel
-from .linear import Factorised, SingularSystem, dissection, solve_pardiso, stencil_matrix
+from .linear import NOT_FINITE, Factorised, SingularSystem, solve_pardiso, stencil_matrix
 from .multigrid import Multigrid, Stencil, fgmres
 from .scheme import Scheme
 from .threads import in_planes
@@ -145,17 +145,16 @@ class _Direct:
         self.shape = jacobian.phi.shape
         self.still = jacobian.held.reshape(scheme.shape).copy()
         self.still.flat[int(np.argmin(jacobian.phi))] = True
-        rows[self.still] = 0.0
-        rows[self.still, 0] = 1.0
-        matrix = stencil_matrix(rows, scheme.offsets, scheme.periodic)
         self.solver: Callable[[Array], Array]
         if jacobian.linear_solver == "pardiso":
-            self.solver = partial(solve_pardiso, matrix)
+            rows[self.still] = 0.0
+            rows[self.still, 0] = 1.0
+            self.solver = partial(solve_pardiso, stencil_matrix(rows, scheme.offsets, scheme.periodic))
         else:
-            self.solver = Factorised(matrix, dissection(scheme.shape, scheme.periodic)).solve
+            self.solver = Factorised(rows, self.still, scheme.offsets, scheme.periodic).solve
 
     def solve(self, residual: Array) -> Array:
         rhs = np.where(self.still, 0.0, -residual.reshape(self.still.shape)).ravel()
         if not np.isfinite(rhs).all():
-            raise SingularSystem("the linearised balance holds non-finite entries")
+            raise SingularSystem(NOT_FINITE)
         return self.solver(rhs).reshape(self.shape)

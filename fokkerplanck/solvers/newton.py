@@ -176,13 +176,25 @@ def _newton(scheme: Scheme, phi: Array, linear_solver: str, rough: bool) -> Leve
 
 def negligible(phi: Array, grid: Grid) -> NDArray[np.bool_]:
     """Cells that are negligible with all their neighbours, so that what flows into them is negligible too."""
-    mode = ["wrap" if ring else "nearest" for ring in grid.periodic]
-    return np.asarray(ndimage.minimum_filter(phi, size=3, mode=mode) > phi.min() + NEGLIGIBLE)
+    near = ~(phi > phi.min() + NEGLIGIBLE)
+    for axis in (a for a in range(grid.dim) if not near.all()):
+        here = np.moveaxis(near, axis, 0)
+        wide = here.copy()
+        wide[1:] |= here[:-1]
+        wide[:-1] |= here[1:]
+        if grid.periodic[axis]:
+            wide[0] |= here[-1]
+            wide[-1] |= here[0]
+        near = np.moveaxis(wide, 0, axis)
+    return np.ascontiguousarray(~near)
 
 
 def _check_connected(phi: Array, grid: Grid) -> None:
     """Refuse a density whose parts only exchange probability through negligible cells: their weights would be arbitrary."""
-    region, count = _regions(~negligible(phi, grid), grid.periodic)
+    active = ~negligible(phi, grid)
+    if active.all():
+        return
+    region, count = _regions(active, grid.periodic)
     if count == 1:
         return
     weight = np.bincount(region.ravel(), np.exp(phi.min() - phi).ravel(), minlength=count + 1)[1:]
