@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from .errors import InvalidInput
 from .grid import Array, Grid
 from .operators import FaceField
 from .poisson import gradient_part
 from .results import Solution
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 ROUND_OFF = 1e-12  # wall-normal flux below this share of the largest face value is zero
 
@@ -70,8 +72,7 @@ class HelmholtzSplit:
     def potential(self) -> xr.DataArray:
         """χ at cell centres."""
         coordinates = {name: self.grid.centers(a) for a, name in enumerate(self.names)}
-        attributes = {"long_name": "potential of the gradient part", "units": "density × state² / time"}
-        return xr.DataArray(self.chi, dims=self.names, coords=coordinates, attrs=attributes)
+        return _labelled(self.chi, coordinates, "potential of the gradient part", "density × state² / time")
 
     @cached_property
     def stream_function(self) -> xr.DataArray | None:
@@ -79,8 +80,7 @@ class HelmholtzSplit:
         if self.psi is None:
             return None
         coordinates = {f"{name}_edge": self.grid.edges(a) for a, name in enumerate(self.names)}
-        attributes = {"long_name": "stream function of the curl part", "units": "1/time"}
-        return xr.DataArray(self.psi, dims=tuple(coordinates), coords=coordinates, attrs=attributes)
+        return _labelled(self.psi, coordinates, "stream function of the curl part", "1/time")
 
     @cached_property
     def shares(self) -> dict[str, float]:
@@ -93,8 +93,14 @@ class HelmholtzSplit:
     def _vector(self, faces: FaceField, long_name: str) -> xr.DataArray:
         coordinates: dict[str, Any] = {"component": list(self.names)}
         coordinates |= {name: self.grid.centers(a) for a, name in enumerate(self.names)}
-        attributes = {"long_name": long_name, "units": "density × state / time"}
-        return xr.DataArray(faces.centered(), dims=("component", *self.names), coords=coordinates, attrs=attributes)
+        return _labelled(faces.centered(), coordinates, long_name, "density × state / time")
+
+
+def _labelled(values: Array, coordinates: dict[str, Any], long_name: str, units: str) -> xr.DataArray:
+    import xarray as xr  # slow to import, and not needed to solve
+
+    attributes = {"long_name": long_name, "units": units}
+    return xr.DataArray(values, dims=tuple(coordinates), coords=coordinates, attrs=attributes)
 
 
 def helmholtz(field: Solution | FaceField, *, names: Sequence[str] | None = None) -> HelmholtzSplit:

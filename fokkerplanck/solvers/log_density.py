@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy.interpolate import RegularGridInterpolator
 
 from ..errors import NotConverged
 from ..grid import Array, Grid
@@ -152,6 +151,8 @@ def _first_guess(process: DiffusionProcess, grid: Grid, coefficients: FaceCoeffi
         ) from error
     if start_grid is grid:
         return psi
+    from scipy.interpolate import RegularGridInterpolator  # slow to import, and rarely needed
+
     axes = [start_grid.reference.centers(a) for a in range(grid.dim)]
     # linear, extrapolating half a cell
     interpolant = RegularGridInterpolator(axes, psi, bounds_error=False, fill_value=None)

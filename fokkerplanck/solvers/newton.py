@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from scipy import ndimage
 from scipy.sparse.csgraph import connected_components
 
 from ..errors import FokkerPlanckError
@@ -208,6 +207,8 @@ def _check_connected(phi: Array, grid: Grid) -> None:
 
 def _regions(active: NDArray[np.bool_], periodic: tuple[bool, ...]) -> tuple[NDArray[np.intp], int]:
     """Number the sets of active cells that are connected through faces from 1; inactive cells are 0."""
+    from scipy import ndimage  # slow to import, and only needed where there are negligible cells
+
     labels, count = ndimage.label(active)
     edges = [np.zeros((2, 0), dtype=np.intp)]
     for axis in (a for a, ring in enumerate(periodic) if ring):
