@@ -149,9 +149,7 @@ class _Direct:
         if jacobian.linear_solver == "pardiso":
             rows[self.still] = 0.0
             rows[self.still, 0] = 1.0
-            self.solver: Callable[[Array], Array] = partial(
-                solve_pardiso, stencil_matrix(rows, scheme.offsets, scheme.periodic)
-            )
+            self.solver = partial(solve_pardiso, stencil_matrix(rows, scheme.offsets, scheme.periodic))
         else:
             self.solver = Factorised(rows, self.still, scheme.offsets, scheme.periodic).solve
 
