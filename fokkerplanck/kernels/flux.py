@@ -16,6 +16,7 @@ import math
 import numpy as np
 from numba import njit
 
+LEAST = 1e-290
 OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
 
 
@@ -295,7 +296,10 @@ def scale_rows(rows, diagonal, held, start, stop):
 
 @njit(**OPTIONS)
 def upwind_rates(phi, d, spacing, periodic, w, rates):
-    """Dense generator of the frozen (monotone) scheme: rates[i, j] is the probability rate from cell i to cell j."""
+    """Dense generator of the frozen (monotone) scheme: rates[i, j] is the probability rate from cell i to cell j.
+
+    Against a drift that no double can hold the reverse of, the rate is ``LEAST`` that of noise alone: no cell is left for good.
+    """
     rates[:] = 0.0
     for axis in range(3):
         n = phi.shape[axis]
@@ -312,8 +316,9 @@ def upwind_rates(phi, d, spacing, periodic, w, rates):
                     daa = d[axis][axis, i0, i1, i2]
                     cell = (i0 * phi.shape[1] + i1) * phi.shape[2] + i2
                     below = (l0 * phi.shape[1] + l1) * phi.shape[2] + l2
-                    rates[below, cell] += forward_rate(w[axis][i0, i1, i2], daa, h) / h
-                    rates[cell, below] += forward_rate(-w[axis][i0, i1, i2], daa, h) / h
+                    least = LEAST * daa / h
+                    rates[below, cell] += max(forward_rate(w[axis][i0, i1, i2], daa, h), least) / h
+                    rates[cell, below] += max(forward_rate(-w[axis][i0, i1, i2], daa, h), least) / h
 
 
 @njit(**OPTIONS)

@@ -30,10 +30,7 @@ REDUCTION, RESTART, CYCLES = (
     36,
 )  # a Newton step gains no more than its square, so two digits a step are enough
 HOPELESS = 0.3  # reduction that 36 cycles must reach at least
-FLOOR, SHARPNESS = (
-    1e-14,
-    0.75,
-)  # residuals count with max(p/max p, FLOOR)^SHARPNESS: tails that hold nothing must not lead
+FLOOR = 1e-14  # residuals count with max(p/max p, FLOOR): tails that hold nothing must not lead
 
 
 @dataclass(frozen=True)
@@ -121,7 +118,7 @@ class _Cycles:
             in_planes(kernel.scale_rows, planes, size, smoother, self.diagonal, self.held)
         self.matrix = Stencil(rows, self.diagonal, scheme.offsets, scheme.periodic)
         self.cycle = Multigrid(Stencil(smoother, self.diagonal, scheme.offsets, scheme.periodic), phi)
-        self.weight = np.maximum(np.exp(phi.min() - phi), FLOOR) ** SHARPNESS
+        self.weight = np.maximum(np.exp(phi.min() - phi), FLOOR)
 
     def solve(self, residual: Array, reduction: float) -> tuple[Array, float, int]:
         rhs = np.where(self.held, 0.0, -residual.reshape(self.held.shape) / self.diagonal)

@@ -25,7 +25,7 @@ from .scheme import Scheme
 from .threads import in_planes
 
 # Reduction of the residual by the cycles for the correction, whose remainder the estimate sees, and for the estimate itself.
-THOROUGH, ROUGH = 1e-3, 1e-1
+THOROUGH, ROUGH = 3e-3, 1e-1
 REPEATS = 3  # of the correction where a factorisation makes them cheap …
 CONVERGED = 0.03  # … unless one was this much smaller than the first
 SMALLEST_RATIO, LARGEST_RATIO = (

@@ -35,7 +35,11 @@ STEEPEST = {1: (1.0, 0.5, 0.25), 2: (1.0, 0.5, 0.25), 3: (2.0, 1.0, 0.5)}
 
 # A start estimated to be closer than this to its own grid's answer may be corrected right away …
 CLOSE = 0.05
-FAST = 0.2  # … if what is left is less than this share of the first correction …
+FORMS = (1.0, FASTEST)  # with the faces of the matrix sorted by these bounds …
+FAST = (
+    0.2  # … if what is left is less than this share of the correction, half of the start's error, or fine in any case …
+)
+FINE = 1e-5
 LIMITED = 1e-3  # … unless cells that hold more than this would change by factors
 
 
@@ -71,7 +75,9 @@ def solve_log_density(
     else:
         psi = normalise(reference_log_density(start.phi, grid), grid.reference)
         if order == 4 and start.error < CLOSE:
-            answer = _corrected(coefficients, grid, psi, (STEEPEST[grid.dim][0], np.inf), record, linear_solver, FAST)
+            answer = _corrected(
+                coefficients, grid, psi, FORMS, record, linear_solver, max(FINE, 0.5 * start.error), FAST
+            )
             if answer is not None:
                 return answer
     patient = finest or min(grid.shape) >= 4 * COARSEST[grid.dim]  # on coarser grids it is cheaper to go on to the next
@@ -104,9 +110,10 @@ def _corrected(
     forms: tuple[float, float],
     record: dict[str, Any],
     linear_solver: str,
+    enough: float,
     gain: float,
 ) -> Answer | None:
-    """Fourth-order values, or None where another correction would change them by ``gain`` × the first or more."""
+    """Fourth-order values, or None where their error is neither below ``enough`` nor below ``gain`` × the correction."""
     scheme = Scheme(coefficients)
     scheme.freeze(psi, *forms, CROSS_LIMIT)
     try:

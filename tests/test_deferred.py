@@ -1,0 +1,118 @@
+"""Deferred correction: fluxes of their order, values of fourth order in every dimension, and errors that are the errors."""
+
+import numpy as np
+import pytest
+
+import fokkerplanck as fp
+from fokkerplanck.operators import face_coefficients, reference_log_density
+from fokkerplanck.solvers.deferred import _Fluxes
+from fokkerplanck.solvers.scheme import Scheme
+
+TENSOR = np.array([[1.0, 0.3, 0.1], [0.3, 0.6, 0.2], [0.1, 0.2, 0.8]])
+
+
+def helix(dim):
+    """Drift for which p ∝ exp(−V), V = Σ (x²/2 + x⁴/40 + sin x/5), is stationary with J = A∇p, A antisymmetric; D constant."""
+    D = TENSOR[:dim, :dim]
+    A = np.zeros((dim, dim))
+    if dim > 1:
+        A[0, 1], A[1, 0] = 0.4, -0.4
+    slope = lambda x: x + x**3 / 10 + np.cos(x) / 5  # noqa: E731
+    process = fp.DiffusionProcess(lambda x: -np.einsum("ij,j...->i...", D + A, slope(x)), D, dim=dim)
+    line = np.linspace(-9, 9, 20001)
+    weight = np.exp(-(line**2 / 2 + line**4 / 40 + np.sin(line) / 5)).sum() * 18 / 20000
+    density = lambda x: np.exp(-np.sum(x**2 / 2 + x**4 / 40 + np.sin(x) / 5, axis=0)) / weight**dim  # noqa: E731
+    current = lambda x: -np.einsum("ij,j...->i...", A, slope(x)) * density(x)  # noqa: E731
+    return process, fp.Box([-4.5] * dim, [4.5] * dim), density, current
+
+
+def errors(sol, density, current):
+    x, volumes = sol.grid.cell_points(), sol.grid.cell_volumes
+    size = lambda field: float(np.sum(np.sqrt((field**2).sum(axis=0)) * volumes))  # noqa: E731
+    off = size(sol.current.values - current(x)) / (size(current(x)) or 1.0)
+    return np.array([np.sum(np.abs(sol.density.values - density(x)) * volumes), off])
+
+
+@pytest.mark.parametrize(("dim", "n"), [(1, 48), (2, 48), (3, 24)])
+def test_fourth_order_with_its_error_in_every_dimension(dim, n):
+    process, box, density, current = helix(dim)
+    sols = [fp.solve_stationary(process, box, shape=(m,) * dim) for m in (n, 2 * n)]
+    table = np.array([errors(sol, density, current) for sol in sols])
+    estimates = np.array([[sol.error, sol.current_error] for sol in sols])
+    assert all(sol.diagnostics["order"] == 4 for sol in sols)
+    seen = slice(None) if dim > 1 else slice(1)  # there is no current on a line
+    order = np.log2(table[0] / np.maximum(table[1], 1e-300))[seen]
+    assert (order > 3.5).all(), order
+    ratio = (estimates / np.maximum(table, 1e-300))[:, seen]
+    assert ((ratio > 1.0) & (ratio < 2.5)).all(), ratio  # 1.25 is applied on purpose
+    for sol in sols:
+        assert (sol.density.values > 0).all()
+        assert float(np.sum(sol.density.values * sol.grid.cell_volumes)) == pytest.approx(1.0, abs=1e-12)
+        assert np.abs(sol.flux.divergence()).max() * sol.grid.spacing.min() <= 1e-8 * max(sol.flux.largest(), 1e-7)
+
+
+def test_the_scheme_itself_is_of_second_order():
+    """Negative control: the bound on the order above is not met without the correction."""
+    process, box, density, current = helix(2)
+    table = [errors(fp.solve_stationary(process, box, shape=(m, m), order=2), density, current) for m in (48, 96)]
+    order = np.log2(table[0] / table[1])
+    assert ((order > 1.9) & (order < 2.3)).all(), order
+
+
+@pytest.mark.parametrize("order", [4, 6])
+@pytest.mark.parametrize("maps", [None, fp.Sinh(scale=2.0)])
+def test_fluxes_of_the_exact_density_are_of_their_order(order, maps):
+    process, box, density, current = helix(2)
+    errors = []
+    for n in (48, 96):
+        grid = fp.Grid(box, (n, n), maps=maps)
+        coefficients = face_coefficients(process, grid)
+        psi = reference_log_density(-np.log(density(grid.cell_points())), grid)
+        flux = fp.FaceField(grid, _physical(_Fluxes(Scheme(coefficients), coefficients, grid)(psi, order), grid))
+        errors.append(np.abs(flux.centered() - current(grid.cell_points())).max())
+    assert order - 0.5 < np.log2(errors[0] / errors[1]) < order + 2.5  # the centring, of sixth order, counts too
+
+
+def _physical(field, grid):
+    return fp.operators.physical_flux(field, grid).components
+
+
+@pytest.mark.parametrize("order", [4, 6])
+def test_a_gaussian_in_detailed_balance_has_no_flux_at_all(order):
+    """Slopes and interpolation are exact on quadratics, up to and through walls."""
+    D = TENSOR[:2, :2]
+    process = fp.DiffusionProcess(lambda x: -np.einsum("ij,j...->i...", D, x), D, dim=2)
+    grid = fp.Grid(fp.Box([-1, -0.5], [1.5, 1]), (12, 10))
+    coefficients = face_coefficients(process, grid)
+    flux = _Fluxes(Scheme(coefficients), coefficients, grid)(0.5 * np.sum(grid.cell_points() ** 2, axis=0), order)
+    assert flux.largest() < 1e-13
+
+
+def test_the_mass_that_the_midpoint_rule_misses_is_part_of_the_error():
+    """Half a Gaussian behind a real wall: Σ pV = 1 is exact, ∫p is not, and the estimate says by how much."""
+    process = fp.DiffusionProcess(lambda x: -x + 0.5, 0.5, dim=1)
+    box = fp.Box([0], [5])
+    for n in (32, 64):
+        sol = fp.solve_stationary(process, box, shape=(n,), max_wall_mass=1)
+        x = sol.grid.cell_points()
+        fine = np.linspace(0, 5, 200_001)
+        mass = np.trapezoid(np.exp(-((fine - 0.5) ** 2)), fine)
+        error = float(np.sum(np.abs(sol.density.values - np.exp(-((x[0] - 0.5) ** 2)) / mass)) * sol.grid.cell_volume)
+        assert error < sol.error < 3 * error
+
+
+def test_a_grid_without_a_correction_keeps_its_own_values(monkeypatch):
+    from fokkerplanck.solvers import log_density
+    from fokkerplanck.solvers.linear import SingularSystem
+
+    def fails(*arguments):
+        raise SingularSystem("made to fail")
+
+    process, box, density, current = helix(2)
+    plain = fp.solve_stationary(process, box, shape=(64, 64), order=2)
+    monkeypatch.setattr(log_density, "correct", fails)
+    sol = fp.solve_stationary(process, box, shape=(64, 64))
+    assert sol.diagnostics["order"] == 2
+    assert sol.diagnostics["levels"][-1]["not_corrected"] == "made to fail"
+    assert errors(sol, density, current)[0] < sol.error  # from the changes between grids
+    np.testing.assert_allclose(sol.density.values, plain.density.values, rtol=1e-6, atol=1e-9)
