@@ -93,7 +93,7 @@ def solve_log_density(
         if order == 4:
             fastest = np.inf if record.get("central") else FASTEST
             answer = _corrected(
-                coefficients, grid, level.phi, (record["steepest"], fastest), record, linear_solver, 1.0
+                coefficients, grid, level.phi, (record["steepest"], fastest), record, linear_solver, 0.0, 1.0
             )
             if answer is not None:
                 return answer
