@@ -136,6 +136,23 @@ def two_wells() -> Problem:
     )
 
 
+def small_noise(eps: float = 0.05, turn: float = 1.0) -> Problem:
+    """Equal wells, 1/(4 eps) kT between them; D with eigenvalues eps and eps/100 whose axes turn; J = ½ turn (∂_yU, −∂_xU)p."""
+    return compose(
+        double_well(0.25 / eps, 0.0, 0.0, np.array([np.sqrt(eps)])),
+        TurningTensor(
+            frame=np.eye(2),
+            logs=np.array([0.0, np.log(0.01)]),
+            scale=constant(np.log(eps)),
+            spread=constant(1.0),
+            angles=(lambda x: (x[0] + x[1], np.ones_like(x)),),
+        ),
+        fp.Box([-2.2, -2.2], [2.2, 2.2]),
+        swirl={(1, 0): constant(0.5 * turn * eps)},
+        description="(c) small noise, tensor 1:100 that turns",
+    )
+
+
 def smooth_three() -> Problem:
     return compose(
         linear_map(

@@ -307,6 +307,10 @@ def test_wells_behind_a_barrier_have_their_weights():
     assert left == pytest.approx(exact, rel=1e-4)
 
 
+def stalls(*arguments, **settings):
+    raise newton.Stalled("it too")
+
+
 def test_cross_drift_that_does_not_settle_is_recorded(monkeypatch, vortices):
     """Bringing frozen faces up to date may stall; the first answer then stands, and says so."""
     case, _ = vortices
@@ -319,6 +323,7 @@ def test_cross_drift_that_does_not_settle_is_recorded(monkeypatch, vortices):
         return iterate(scheme, phi, linear_solver, rough)
 
     monkeypatch.setattr(newton, "_newton", stalls_second)
+    monkeypatch.setattr(log_density, "solve_positive", stalls)
     sol = solve_stationary(case.process, case.box, shape=(64, 64), order=2)
     levels = {level["shape"]: level["up_to_date"] for level in sol.diagnostics["levels"]}
     assert levels == {(16, 16): False, (32, 32): False, (64, 64): True}  # at 64² every face that matters is regular
@@ -336,9 +341,14 @@ def test_failed_grids_are_skipped_and_recorded(monkeypatch, vortices):
         return solve_level(coefficients, start, **settings)
 
     monkeypatch.setattr(log_density, "solve_level", stalls_once)
+    monkeypatch.setattr(log_density, "solve_positive", stalls)
     sol = solve_stationary(case.process, case.box, rtol=1e-2, order=2)
     assert density_error(sol, case.exact.density) < 1e-2
-    assert [level.get("stalled") for level in sol.diagnostics["levels"][:3]] == [None, "made to stall", None]
+    assert [level.get("stalled") for level in sol.diagnostics["levels"][:3]] == [
+        None,
+        "made to stall; the net under it: it too",
+        None,
+    ]
 
 
 def test_a_finest_grid_that_fails_leaves_the_one_before(monkeypatch, vortices):
@@ -351,11 +361,14 @@ def test_a_finest_grid_that_fails_leaves_the_one_before(monkeypatch, vortices):
         return solve_level(coefficients, start, **settings)
 
     monkeypatch.setattr(log_density, "solve_level", stalls_last)
-    with pytest.raises(fp.NotConverged, match=r"no density was found on \(64, 64\) cells \(made to stall\)") as caught:
+    monkeypatch.setattr(log_density, "solve_positive", stalls)
+    with pytest.raises(
+        fp.NotConverged, match=r"no density was found on \(64, 64\) cells \(made to stall; the net"
+    ) as caught:
         solve_stationary(case.process, case.box, shape=(64, 64), order=2)
     assert caught.value.best.grid.shape == (32, 32)
     assert fp.detailed_balance(caught.value.best).entropy_production > 0
-    monkeypatch.setattr(log_density, "solve_level", lambda *a, **k: (_ for _ in ()).throw(newton.Stalled("never")))
+    monkeypatch.setattr(log_density, "solve_level", stalls)
     with pytest.raises(fp.NotConverged, match="no density was found"):
         solve_stationary(case.process, case.box, shape=(32, 32))
 

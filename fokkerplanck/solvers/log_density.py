@@ -11,6 +11,7 @@ from ..errors import NotConverged
 from ..grid import Array, Grid
 from ..operators import FaceCoefficients, face_coefficients, physical_log_density, reference_log_density
 from ..process import DiffusionProcess
+from .correction import LARGEST_RESCUE
 from .deferred import correct
 from .hierarchy import ROUND_OFF, Answer, Start
 from .linear import SingularSystem
@@ -24,6 +25,8 @@ from .newton import (
     normalise,
     solve_level,
 )
+from .positive import STEEPEST as STEEPEST_NET
+from .positive import solve_positive
 from .scheme import Scheme
 
 COARSEST = {1: 32, 2: 16, 3: 8}  # cells per axis of the first grid: the subtraction-free start costs their total cubed
@@ -31,6 +34,14 @@ LARGEST_START = 1600  # cells; 1600³/3 operations take about two seconds
 # Tried in turn: fewer faces carry the nonlinear flux, until Newton's method settles. In three dimensions most of the
 # probability is some deviations off the peak, where affordable grids are steep, so more is tried first.
 STEEPEST = {1: (1.0, 0.5, 0.25), 2: (1.0, 0.5, 0.25), 3: (2.0, 1.0, 0.5)}
+# Probability beside frozen faces, of first order, that is not worth another Newton step. Where a barrier divides the density,
+# their error counts against what crosses it: a share of 3e-4 doubled the error where e^-5 of the peak was on the barrier.
+# In three dimensions a step costs more than that.
+UNNOTICED = {1: 1e-6, 2: 1e-6, 3: REGULAR}
+# Cells up to which an answer with more than REGULAR beside frozen faces is handed to the net, which factorises some twenty
+# matrices. In three dimensions that takes longer than the next grid.
+LARGEST_NET = LARGEST_RESCUE | {3: 0}
+NONLINEAR, LINEAR = "nonlinear", "linear, positivity-limited"
 
 
 # A start estimated to be closer than this to its own grid's answer may be corrected right away …
@@ -53,7 +64,7 @@ def solve_log_density(
     order: int = 4,
     finest: bool = False,
 ) -> Answer | None:
-    """The answer on a grid, or None where Newton's method does not settle; the story goes into ``record``.
+    """The answer on a grid, or None where there is none; the story goes into ``record``.
 
     Parameters
     ----------
@@ -169,26 +180,57 @@ def _first_guess(process: DiffusionProcess, grid: Grid, coefficients: FaceCoeffi
 def _settled(
     coefficients: FaceCoefficients, start: Array, record: dict[str, Any], linear_solver: str, *, rough: bool
 ) -> Level | None:
+    """By Newton's method, by the net where it stalls or leaves too much to frozen faces, or not at all.
+
+    A ``rough`` answer is to be corrected, and handed to the net only if that fails.
+    """
+    dim, size = coefficients.grid.dim, coefficients.grid.size
+    level = _newton(coefficients, start, record, linear_solver, rough)
+    frozen = 1.0 if level is None else 1.0 - level.regular_mass
+    if level is not None and frozen < (REGULAR if rough else UNNOTICED[dim]):
+        return level
+    if level is None or (not rough and frozen >= REGULAR and size <= LARGEST_NET[dim]):
+        try:
+            net = solve_positive(coefficients, start if level is None else level.phi, linear_solver=linear_solver)
+        except Stalled as error:
+            record["net_stalled"] = str(error)
+            record["stalled"] = f"{record['stalled']}; the net under it: {error}"
+        else:
+            if level is None or net.regular_mass > level.regular_mass:
+                limits = {"limited_cells": net.limited_cells, "limited_mass": net.limited_mass}
+                record |= {"form": LINEAR, "steepest": STEEPEST_NET, "central": True} | limits
+                return net
+    return level and _central(coefficients, level, record, linear_solver, rough)
+
+
+def _newton(
+    coefficients: FaceCoefficients, start: Array, record: dict[str, Any], linear_solver: str, rough: bool
+) -> Level | None:
     for steepest in STEEPEST[coefficients.grid.dim]:
         try:
             level = solve_level(
                 coefficients, start, steepest=steepest, fastest=FASTEST, linear_solver=linear_solver, rough=rough
             )
         except Stalled as error:
-            record["stalled"] = str(error)
+            record["stalled"] = record["newton_stalled"] = str(error)
             continue
-        record["steepest"] = steepest
-        if 1.0 - level.regular_mass < REGULAR:
-            return level
-        # Faces beyond FASTEST are upwinded, of first order; from the answer they may do without.
-        try:
-            faster = solve_level(
-                coefficients, level.phi, steepest=steepest, fastest=np.inf, linear_solver=linear_solver, rough=rough
-            )
-        except Stalled:
-            return level
-        if faster.regular_mass > level.regular_mass:
-            record["central"] = True
-            return faster
+        record |= {"form": NONLINEAR, "steepest": steepest}
         return level
     return None
+
+
+def _central(
+    coefficients: FaceCoefficients, level: Level, record: dict[str, Any], linear_solver: str, rough: bool
+) -> Level:
+    """Faces beyond FASTEST are upwinded, of first order; from the answer they may do without."""
+    steepest = record["steepest"]
+    try:
+        faster = solve_level(
+            coefficients, level.phi, steepest=steepest, fastest=np.inf, linear_solver=linear_solver, rough=rough
+        )
+    except Stalled:
+        return level
+    if faster.regular_mass > level.regular_mass:
+        record["central"] = True
+        return faster
+    return level

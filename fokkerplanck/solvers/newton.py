@@ -111,7 +111,7 @@ def solve_level(
     """
     scheme = Scheme(coefficients)
     phi = normalise(start, scheme.grid)
-    _check_connected(phi, scheme.grid)
+    check_connected(phi, scheme.grid)
     scheme.freeze(phi, steepest, fastest, CROSS_LIMIT)
     level = replace(_newton(scheme, phi, linear_solver, rough), thorough=not rough)
     if 1.0 - level.regular_mass < REGULAR:
@@ -187,7 +187,7 @@ def negligible(phi: Array, grid: Grid) -> NDArray[np.bool_]:
     return np.ascontiguousarray(~near)
 
 
-def _check_connected(phi: Array, grid: Grid) -> None:
+def check_connected(phi: Array, grid: Grid) -> None:
     """Refuse a density whose parts only exchange probability through negligible cells: their weights would be arbitrary."""
     active = ~negligible(phi, grid)
     if active.all():

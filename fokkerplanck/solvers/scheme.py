@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..grid import Array
 from ..kernels import flux as kernel
@@ -65,6 +66,16 @@ class Scheme:
         phi = phi.reshape(self.shape)
         forms = (steepest, fastest, limit, self.regular, self.w)
         self._over(kernel.freeze, phi, self._slopes(phi), self.u, self.d, self.spacing, self.periodic, *forms)
+
+    def freeze_around(self, cells: NDArray[np.bool_]) -> None:
+        """Give the faces of some cells the frozen form."""
+        cells = cells.reshape(self.shape)
+        for axis in self.axes:
+            regular, inside = np.moveaxis(self.regular[axis], axis, 0), np.moveaxis(cells, axis, 0)
+            regular[:-1][inside] = False
+            regular[1:][inside] = False
+            if self.periodic[axis]:  # the kernels read the first face of a ring, never the last
+                regular[0][inside[-1]] = False
 
     def slower(self, phi: Array, fastest: float) -> tuple[Any, Any]:
         """Forms and cross drift with faces above the cell Péclet number ``fastest`` linear too."""
