@@ -180,16 +180,13 @@ def _first_guess(process: DiffusionProcess, grid: Grid, coefficients: FaceCoeffi
 def _settled(
     coefficients: FaceCoefficients, start: Array, record: dict[str, Any], linear_solver: str, *, rough: bool
 ) -> Level | None:
-    """By Newton's method, by the net where it stalls or leaves too much to frozen faces, or not at all.
-
-    A ``rough`` answer is to be corrected, and handed to the net only if that fails.
-    """
+    """By Newton's method, by the net where it stalls or leaves too much to frozen faces, or not at all."""
     dim, size = coefficients.grid.dim, coefficients.grid.size
     level = _newton(coefficients, start, record, linear_solver, rough)
     frozen = 1.0 if level is None else 1.0 - level.regular_mass
     if level is not None and frozen < (REGULAR if rough else UNNOTICED[dim]):
         return level
-    if level is None or (not rough and frozen >= REGULAR and size <= LARGEST_NET[dim]):
+    if level is None or (frozen >= REGULAR and size <= LARGEST_NET[dim]):
         try:
             net = solve_positive(coefficients, start if level is None else level.phi, linear_solver=linear_solver)
         except Stalled as error:
