@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..currents import total_current
 from ..differences import ACROSS, ALONG, SLOPE, padded, to_means
@@ -27,6 +28,7 @@ from .threads import in_planes
 # Reduction of the residual by the cycles for the correction, whose remainder the estimate sees, and for the estimate itself.
 THOROUGH, ROUGH = 3e-3, 1e-1
 REPEATS = 3  # of the correction where a factorisation makes them cheap …
+TAIL = 14.0  # of Φ above its least: a millionth of the peak
 CONVERGED = 0.03  # … unless one was this much smaller than the first
 SMALLEST_RATIO, LARGEST_RATIO = (
     0.3,
@@ -90,7 +92,7 @@ def correct(scheme: Scheme, coefficients: FaceCoefficients, grid: Grid, psi: Arr
         If a linear system has no finite solution.
     """
     jacobian = Jacobian(scheme, psi, negligible(psi, scheme.grid), linear_solver)
-    fluxes = _Fluxes(scheme, coefficients, grid)
+    fluxes = _Fluxes(scheme, coefficients, grid, _tails(scheme, psi))
     volume = grid.reference.cell_volume
     steps = [_Step(psi, scheme.flux(psi, np.zeros_like(psi)), 0.0, 0, "")]
     sizes: list[float] = []
@@ -153,10 +155,17 @@ class _Fluxes:
     """Face currents of a log-density by differences of higher order, as fields on the reference grid.
 
     With Φ physical, X' = dx/dξ and all of it to the same order: J'_a = ∏_{b≠a} X'_b · q (u_a + Σ_m D_am/X'_m ∂_ξm Φ).
+    Faces in ``tails`` keep the scheme's own flux.
     """
 
-    def __init__(self, scheme: Scheme, coefficients: FaceCoefficients, grid: Grid) -> None:
-        self.grid, self.layout = grid, scheme
+    def __init__(
+        self,
+        scheme: Scheme,
+        coefficients: FaceCoefficients,
+        grid: Grid,
+        tails: tuple[NDArray[np.bool_], ...] | None = None,
+    ) -> None:
+        self.grid, self.scheme, self.layout, self.tails = grid, scheme, scheme, tails
         if not grid.uniform:
             self.layout = Scheme(_stretched(coefficients, grid))
 
@@ -182,7 +191,23 @@ class _Fluxes:
                 if other != axis:
                     values = to_means(values, other, periodic[other], order)
             components.append(values.reshape(grid.face_shape(a)))
+        if self.tails is not None:
+            own = self.scheme.flux(psi, np.zeros_like(psi)).components
+            components = [np.where(tail, j, c) for tail, j, c in zip(self.tails, own, components, strict=True)]
         return FaceField(grid.reference, tuple(components))
+
+
+def _tails(scheme: Scheme, psi: Array) -> tuple[NDArray[np.bool_], ...]:
+    """Faces of the frozen form where the density is below ``TAIL``: what longer differences would make of it is no better."""
+    out, low = [], psi.reshape(scheme.shape) - psi.min() - TAIL > 0.0
+    for a, axis in enumerate(scheme.axes):
+        cells, forms = np.moveaxis(low, axis, 0), np.moveaxis(scheme.regular[axis], axis, 0)
+        faces = np.zeros(forms.shape, dtype=np.bool_)
+        faces[1:-1] = (cells[1:] & cells[:-1]) & ~forms[1:-1]
+        if scheme.periodic[axis]:
+            faces[0] = faces[-1] = (cells[0] & cells[-1]) & ~forms[0]
+        out.append(np.moveaxis(faces, 0, axis).reshape(scheme.grid.face_shape(a)))
+    return tuple(out)
 
 
 def _stretched(coefficients: FaceCoefficients, grid: Grid) -> FaceCoefficients:

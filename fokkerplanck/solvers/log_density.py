@@ -134,7 +134,7 @@ def _corrected(
         return None
     mass = scheme.regular_mass(np.exp(-better.psi) * grid.reference.cell_volume)
     if (
-        not better.density_error < max(gain * better.change, ROUND_OFF)
+        not better.density_error < max(gain * better.change, enough, ROUND_OFF)
         or better.limited > LIMITED
         or better.change > CLOSE
     ):
