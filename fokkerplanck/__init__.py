@@ -18,10 +18,10 @@ from .errors import (
     NoStationaryState,
     NotConverged,
 )
+from .fields import FaceField
 from .grid import Box, Grid
 from .helmholtz import HelmholtzSplit, helmholtz
 from .maps import Algebraic, Edges, Sinh, Uniform
-from .operators import FaceField
 from .process import DiffusionProcess
 from .results import Solution, load
 from .solvers.chain import stationary_distribution

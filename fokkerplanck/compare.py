@@ -9,8 +9,8 @@ import xarray as xr
 from scipy import stats
 
 from .errors import InvalidInput
+from .fields import FaceField
 from .grid import Array, Grid
-from .operators import FaceField
 from .results import Solution
 from .sgd import Run
 from .solvers.hermite import Moments

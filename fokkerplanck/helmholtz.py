@@ -11,8 +11,8 @@ import numpy as np
 import xarray as xr
 
 from .errors import InvalidInput
+from .fields import FaceField
 from .grid import Array, Grid
-from .operators import FaceField
 from .poisson import gradient_part
 from .results import Solution
 

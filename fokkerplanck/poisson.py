@@ -8,9 +8,9 @@ import numpy as np
 import scipy.fft
 from scipy.linalg import solveh_banded
 
+from .fields import FaceField
 from .grid import Array, Grid
 from .maps import Uniform
-from .operators import FaceField
 
 
 def gradient_part(field: FaceField) -> tuple[FaceField, Array]:

@@ -13,9 +13,9 @@ import xarray as xr
 
 from . import currents
 from .errors import InvalidInput
+from .fields import FaceField
 from .grid import Array, Box, Grid
 from .maps import Edges
-from .operators import FaceField
 
 
 @dataclass(frozen=True, repr=False)

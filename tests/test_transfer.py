@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fokkerplanck import Box, FaceField, Grid
-from fokkerplanck.operators import to_centers, to_faces
+from fokkerplanck.fields import to_centers, to_faces
 from fokkerplanck.solvers.transfer import prolong, prolong_faces, restrict_cells, restrict_faces
 
 RNG = np.random.default_rng(17)

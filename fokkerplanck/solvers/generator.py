@@ -14,9 +14,10 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from ..errors import InvalidInput
+from ..fields import FaceField
 from ..grid import Array, Grid
 from ..kernels import offsets as kernel
-from ..operators import FaceField, difference_scale, face_coefficients
+from ..operators import difference_scale, face_coefficients
 from ..process import DiffusionProcess
 from .chain import log_stationary
 

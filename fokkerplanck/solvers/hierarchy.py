@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from .. import currents
+from ..fields import FaceField
 from ..grid import Array, Grid
-from ..operators import FaceField, difference_scale, physical_flux, physical_log_density, reference_log_density
+from ..operators import difference_scale, physical_flux, physical_log_density, reference_log_density
 from ..poisson import gradient_part
 from ..process import DiffusionProcess
 from .newton import normalise

@@ -8,8 +8,9 @@ import numpy as np
 from scipy.interpolate import RegularGridInterpolator
 
 from ..errors import NotConverged
+from ..fields import FaceField
 from ..grid import Array, Grid
-from ..operators import FaceCoefficients, FaceField, face_coefficients, physical_log_density, reference_log_density
+from ..operators import FaceCoefficients, face_coefficients, physical_log_density, reference_log_density
 from ..process import DiffusionProcess
 from .newton import FASTEST, REGULAR, Level, Stalled, monotone_start, solve_level
 

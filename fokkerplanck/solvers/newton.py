@@ -14,9 +14,10 @@ from scipy import ndimage
 from scipy.sparse.csgraph import connected_components
 
 from ..errors import FokkerPlanckError
+from ..fields import FaceField
 from ..grid import Array, Grid
 from ..kernels import flux as kernel
-from ..operators import FaceCoefficients, FaceField
+from ..operators import FaceCoefficients
 from ..poisson import gradient_part
 from .correction import newton_correction
 from .linear import SingularSystem

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ..fields import FaceField
 from ..grid import Array
-from ..operators import FaceField
 
 SAFETY = 1.25  # Roache's factor for an error estimate from three grids
 # Ratios of successive changes of plain and of extrapolated values; faster is never assumed. The extrapolated current is of

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import BoxWarning, InvalidInput, NotConverged
+from ..fields import FaceField
 from ..grid import Array, Box, Grid
-from ..operators import FaceField
 from ..process import DiffusionProcess
 from ..progress import progress_bar
 from ..results import Solution

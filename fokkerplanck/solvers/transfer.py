@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..fields import FaceField, to_centers, to_faces
 from ..grid import Array, Grid
-from ..operators import FaceField, to_centers, to_faces
 
 
 def prolong(cells: Array, grid: Grid) -> Array:
