@@ -5,29 +5,46 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from .errors import InvalidInput
-from .fields import FaceField
+from .fields import EdgeField, FaceField
 from .grid import Array, Grid
-from .poisson import gradient_part
+from .poisson import gradient_part, vector_potential
 from .results import Solution
 
-ROUND_OFF = 1e-12  # wall-normal flux below this share of the largest face value is zero
+ROUND_OFF = 1e-12  # difference of the two copies of a periodic face, as a share of the largest face value, that counts as none
+
+
+@dataclass(frozen=True)
+class Extremum:
+    """Where a stream function is farthest from zero: the centre of the strongest vortex.
+
+    Attributes
+    ----------
+    value : float
+        ψ there, 1/time for a probability current: the probability per time that circulates around the place. Positive is
+        anticlockwise.
+    position : tuple of 2 floats
+    """
+
+    value: float
+    position: tuple[float, float]
 
 
 @dataclass(frozen=True, repr=False)
 class HelmholtzSplit:
-    r"""The parts of a vector field, :math:`F = \nabla\chi + \operatorname{rot}\psi + H`, orthogonal to each other.
+    r"""The parts of a vector field, :math:`F = \nabla\chi + \nabla\times A + H`, orthogonal to each other.
 
     Attributes
     ----------
     gradient_faces, curl_faces, harmonic_faces : FaceField
         The parts on the faces, where the identities hold to round-off: they sum to F, the curl and harmonic parts have no
-        divergence, the gradient part has no circulation around any node, and they are orthogonal in ``FaceField.inner``.
+        divergence, the gradient part no curl around any edge inside the box, and they are orthogonal in ``FaceField.inner``.
     names : tuple of str
         Names of the axes.
     chi : ndarray, shape ``grid.shape``
@@ -78,9 +95,52 @@ class HelmholtzSplit:
         """ψ at the nodes in two dimensions, else None; probability circulates along its level lines."""
         if self.psi is None:
             return None
-        coordinates = {f"{name}_edge": self.grid.edges(a) for a, name in enumerate(self.names)}
         attributes = {"long_name": "stream function of the curl part", "units": "1/time"}
-        return xr.DataArray(self.psi, dims=tuple(coordinates), coords=coordinates, attrs=attributes)
+        return self._on_edges(self.psi, None, attributes)
+
+    @cached_property
+    def extremum(self) -> Extremum | None:
+        """The largest |ψ|, of the quadratic through the 3 × 3 nodes around the largest at a node; None without one."""
+        if self.psi is None or not self.psi.any():
+            return None
+        return _extremum(self.psi, self.grid)
+
+    @cached_property
+    def potential_edges(self) -> EdgeField | None:
+        r"""A on the edges, with :math:`\nabla\times A` the curl part to round-off; in two dimensions ψ; None in one.
+
+        The gauge is Coulomb's: no divergence at any node, no tangential component on reflecting walls, no constant. Computed
+        when first asked for.
+        """
+        if self.grid.dim == 1:
+            return None
+        return vector_potential(self.curl_faces) if self.psi is None else EdgeField(self.grid, (self.psi,))
+
+    @cached_property
+    def vector_potential(self) -> xr.Dataset | None:
+        """A of :attr:`potential_edges` in three dimensions, else None: a variable ``A_name`` for every axis, on its edges."""
+        if self.grid.dim != 3 or self.potential_edges is None:
+            return None
+        variables = {}
+        for axis, values in enumerate(self.potential_edges.components):
+            attributes = {"long_name": f"vector potential of the curl part along {self.names[axis]}"}
+            attributes["units"] = "density × state² / time"
+            variables[f"A_{self.names[axis]}"] = self._on_edges(values, axis, attributes)
+        return xr.Dataset(variables, attrs={"gauge": "Coulomb; tangential components zero on reflecting walls"})
+
+    @cached_property
+    def harmonic_flux(self) -> dict[str, float]:
+        """Total flux of the field through a cross-section of each periodic axis, by name; probability per time for a current.
+
+        The harmonic part carries all of it: the mean over x of the flux through the section at x. For a divergence-free field
+        every section has the same.
+        """
+        widths = self.grid.box.widths
+        return {
+            name: float(self.harmonic_faces.components[a].flat[0] * prod(widths[b] for b in range(self.grid.dim) if b != a))
+            for a, name in enumerate(self.names)
+            if self.grid.periodic[a]
+        }
 
     @cached_property
     def shares(self) -> dict[str, float]:
@@ -96,23 +156,34 @@ class HelmholtzSplit:
         attributes = {"long_name": long_name, "units": "density × state / time"}
         return xr.DataArray(faces.centered(), dims=("component", *self.names), coords=coordinates, attrs=attributes)
 
+    def _on_edges(self, values: Array, along: int | None, attributes: dict[str, str]) -> xr.DataArray:
+        """Label values at the nodes of every axis but ``along``, in the cells of that one."""
+        coordinates = {
+            name if a == along else f"{name}_edge": self.grid.centers(a) if a == along else self.grid.edges(a)
+            for a, name in enumerate(self.names)
+        }
+        return xr.DataArray(values, dims=tuple(coordinates), coords=coordinates, attrs=attributes)
+
 
 def helmholtz(field: Solution | FaceField, *, names: Sequence[str] | None = None) -> HelmholtzSplit:
-    r"""Split a current into gradient, curl and harmonic part.
+    r"""Split a vector field into gradient, curl and harmonic part.
 
     .. math::
 
-        F = \nabla\chi + F_\text{curl} + H,\qquad \nabla^2\chi = \nabla\cdot F,\qquad \nabla\cdot F_\text{curl} = 0.
+        F = \nabla\chi + \nabla\times A + H,\qquad \nabla^2\chi = \nabla\cdot F,\quad \partial_n\chi = F\cdot n,\qquad
+        -\nabla^2 A = \nabla\times F,\quad A_\parallel = 0 \text{ on walls.}
 
     The Laplacian is the product of the staggered divergence and gradient, inverted by fast transforms, or on a stretched grid
     by the eigenvectors of every axis but one and elimination along that one, so every identity holds to round-off. H is
-    constant along periodic axes and absent on a box. A stationary current has no gradient part; what is found there is the
+    constant along periodic axes and absent on a box: one dimension of harmonic fields for every periodic axis. What passes a
+    reflecting wall belongs to the gradient part. A stationary current has no gradient part; what is found there is the
     imbalance the solver left.
 
     Parameters
     ----------
     field : Solution or FaceField
-        A solution (its face current) or any face field with no flux through reflecting walls.
+        A solution (its face current) or any face field: a transient current (:func:`fokkerplanck.current`), a function or
+        arrays of one's own (:meth:`FaceField.from_function`, :meth:`FaceField.from_centers`).
     names : sequence of str, optional
         Names of the axes of a bare field.
 
@@ -123,7 +194,11 @@ def helmholtz(field: Solution | FaceField, *, names: Sequence[str] | None = None
     Raises
     ------
     InvalidInput
-        If the field crosses a reflecting wall or is not finite.
+        If the field is not finite, or the first and the last face of a periodic axis, which are one, differ.
+
+    Notes
+    -----
+    Fast transforms run on one thread; inside ``with scipy.fft.set_workers(n):`` on n.
 
     References
     ----------
@@ -133,10 +208,12 @@ def helmholtz(field: Solution | FaceField, *, names: Sequence[str] | None = None
     Examples
     --------
     >>> from fokkerplanck import Box, Grid
-    >>> grid = Grid(Box([0], [1], boundary="periodic"), (8,))
-    >>> split = helmholtz(FaceField(grid, (np.full(9, 2.0),)))
-    >>> {name: round(share, 6) for name, share in split.shares.items()}
-    {'gradient': 0.0, 'curl': 0.0, 'harmonic': 1.0}
+    >>> grid = Grid(Box([-1, 0], [1, 2], boundary=["reflecting", "periodic"]), (16, 16))
+    >>> split = helmholtz(FaceField.from_function(grid, lambda x: [0, 1 + x[0]]))
+    >>> {name: round(share, 3) for name, share in split.shares.items()}
+    {'gradient': 0.0, 'curl': 0.249, 'harmonic': 0.751}
+    >>> {name: round(flux, 12) for name, flux in split.harmonic_flux.items()}
+    {'y': 2.0}
     """
     if isinstance(field, Solution):
         faces, labels = field.flux, field.names
@@ -149,10 +226,11 @@ def helmholtz(field: Solution | FaceField, *, names: Sequence[str] | None = None
     grid = faces.grid
     gradient, chi = gradient_part(faces)
     rest = faces - gradient
-    harmonic = FaceField(grid, tuple(_mean(c, axis, grid) for axis, c in enumerate(rest.components)))
-    curl = rest - harmonic
+    harmonic = tuple(_mean(c, axis, grid) for axis, c in enumerate(rest.components))
+    curl = FaceField(grid, tuple(c - h if h else c for c, h in zip(rest.components, harmonic, strict=True)))
+    constant = tuple(np.broadcast_to(h, c.shape) for h, c in zip(harmonic, rest.components, strict=True))
     psi = _stream_function(curl) if grid.dim == 2 else None
-    return HelmholtzSplit(gradient, curl, harmonic, labels, chi, psi)
+    return HelmholtzSplit(gradient, curl, FaceField(grid, constant), labels, chi, psi)
 
 
 def _check(faces: FaceField) -> None:
@@ -160,23 +238,25 @@ def _check(faces: FaceField) -> None:
     if not np.isfinite(largest):
         raise InvalidInput("expected a finite field, got infinite or NaN face values")
     for axis, component in enumerate(faces.components):
-        if faces.grid.periodic[axis]:
+        if not faces.grid.periodic[axis]:
             continue
-        leak = float(np.abs(np.take(component, [0, -1], axis)).max())
-        if leak > ROUND_OFF * largest:
+        first, last = np.moveaxis(component, axis, 0)[[0, -1]]
+        gap = float(np.abs(last - first).max())
+        if gap > ROUND_OFF * largest:
             raise InvalidInput(
-                f"expected no flux through the reflecting walls of axis {axis}, got {leak:.3g} (largest face value "
-                f"{largest:.3g}). The decomposition is unique only when the wall-normal component is given; subtract it first"
+                f"expected the same values on the first and the last face along the periodic axis {axis}, which are one, got a "
+                f"difference of {gap:.3g} (largest face value {largest:.3g}). Copy the first over the last"
             )
 
 
-def _mean(component: Array, axis: int, grid: Grid) -> Array:
-    """The constant with the same flux through the box along a periodic axis."""
+def _mean(component: Array, axis: int, grid: Grid) -> np.float64:
+    """The constant with the same flux through the box along a periodic axis; zero along others."""
     if not grid.periodic[axis]:
-        return np.zeros_like(component)
-    return np.full_like(
-        component, np.average(np.moveaxis(np.moveaxis(component, axis, 0)[:-1], 0, axis), weights=grid.cell_volumes)
-    )
+        return np.float64(0.0)
+    mean: Any = np.moveaxis(np.moveaxis(component, axis, 0)[:-1], 0, axis)
+    for a in reversed(range(grid.dim)):
+        mean = mean @ (grid.widths(a) / grid.box.widths[a])
+    return np.float64(mean)
 
 
 def _stream_function(curl: FaceField) -> Array:
@@ -185,9 +265,39 @@ def _stream_function(curl: FaceField) -> Array:
     (wx, wy), (fx, fy) = (grid.widths(a) for a in range(2)), curl.components
     psi = np.zeros((grid.shape[0] + 1, grid.shape[1] + 1))
     psi[1:, 0] = -np.cumsum(wx * fy[:, 0])
-    psi[:, 1:] = psi[:, :1] + np.cumsum(wy * fx, axis=1)
+    np.cumsum(wy * fx, axis=1, out=psi[:, 1:])
+    psi[:, 1:] += psi[:, :1]
     if all(grid.periodic):
         psi -= psi[:-1, :-1].mean()
     elif grid.periodic[1]:
         psi -= psi[0, 0]
+    for axis in (a for a in range(2) if not grid.periodic[a]):
+        np.moveaxis(psi, axis, 0)[[0, -1]] = 0.0  # where the sums have left round-off
     return psi
+
+
+def _extremum(psi: Array, grid: Grid) -> Extremum:
+    """One Newton step from the node with the largest |ψ|, if it ends in the cells around it."""
+    first, second, bounds, indices, node = [], [], [], [], []
+    for axis, k in enumerate(int(i) for i in np.unravel_index(int(np.argmax(np.abs(psi))), psi.shape)):
+        widths = grid.widths(axis)  # ψ vanishes on walls: k is at one only round a ring, where it is the first node
+        left, right = float(widths[k - 1]), float(widths[k])
+        both = left + right
+        first.append(np.array([-right / (left * both), (right - left) / (left * right), left / (right * both)]))
+        second.append(np.array([2.0 / (left * both), -2.0 / (left * right), 2.0 / (right * both)]))
+        bounds.append((-left, right))
+        indices.append([(k - 1) % grid.shape[axis], k, k + 1])
+        node.append(float(grid.edges(axis)[k]))
+    patch = psi[np.ix_(*indices)]
+    gradient = np.array([first[0] @ patch[:, 1], patch[1] @ first[1]])
+    mixed = first[0] @ patch @ first[1]
+    curvature = np.array([[second[0] @ patch[:, 1], mixed], [mixed, patch[1] @ second[1]]])
+    value = float(patch[1, 1])
+    if not (np.linalg.eigvalsh(curvature) * np.sign(value) < 0.0).all():
+        return Extremum(value, (node[0], node[1]))
+    step = -np.linalg.solve(curvature, gradient)
+    if not all(low <= move <= high for move, (low, high) in zip(step, bounds, strict=True)):
+        return Extremum(value, (node[0], node[1]))
+    place = [x + float(move) for x, move in zip(node, step, strict=True)]
+    place = [x + grid.box.widths[a] if x < grid.box.lower[a] else x for a, x in enumerate(place)]
+    return Extremum(value + 0.5 * float(gradient @ step), (float(place[0]), float(place[1])))
