@@ -18,9 +18,9 @@ from .errors import (
     NoStationaryState,
     NotConverged,
 )
-from .fields import FaceField
+from .fields import EdgeField, FaceField
 from .grid import Box, Grid
-from .helmholtz import HelmholtzSplit, helmholtz
+from .helmholtz import Extremum, HelmholtzSplit, helmholtz
 from .maps import Algebraic, Edges, Sinh, Uniform
 from .process import DiffusionProcess
 from .results import Solution, load
@@ -28,7 +28,7 @@ from .solvers.chain import stationary_distribution
 from .solvers.domain import Domain, check_box, find_box
 from .solvers.escape import mean_first_passage_time, splitting_probability
 from .solvers.evolve import evolve
-from .solvers.generator import generator
+from .solvers.generator import current, generator
 from .solvers.spectrum import RelaxationModes, relaxation_modes
 from .solvers.stationary import solve_stationary
 
@@ -44,7 +44,9 @@ __all__ = [
     "DetailedBalance",
     "DiffusionProcess",
     "Domain",
+    "EdgeField",
     "Edges",
+    "Extremum",
     "FaceField",
     "FokkerPlanckError",
     "Grid",
@@ -61,6 +63,7 @@ __all__ = [
     "cases",
     "check_box",
     "compare",
+    "current",
     "detailed_balance",
     "evolve",
     "find_box",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -20,9 +19,9 @@ SEAM = 1e-9  # relative mismatch of a function round a ring: round-off of x ± a
 class FaceField:
     r"""Normal components of a vector field on the staggered faces of a grid, each the mean over its face.
 
-    In the language of cells, the flux :math:`F_a A_a` through a face of area :math:`A_a` is a number per face, and the means are
-    physical ones on stretched grids too. Across every face runs the line between the two cell centres beside it, of length
-    :math:`d_a`; along it F is taken to be its mean over the face, which makes
+    Means and areas are the physical ones, on stretched grids too: :math:`F_a A_a` is what passes a face of area :math:`A_a`.
+    Across every face runs the line between the two cell centres beside it, of length :math:`d_a`. That F along this line is its
+    mean over the face is the one approximation made, the discrete Hodge star; it makes
 
     .. math::
 
@@ -156,7 +155,8 @@ class FaceField:
     def inner(self, other: FaceField) -> float:
         """⟨F, G⟩ ≈ ∫ F·G, every face standing for the volume between the cell centres beside it (at a wall, that up to it)."""
         return sum(
-            _weighted(f, g, _lines(self.grid, {axis})) for axis, (f, g) in enumerate(_pairs(self.components, other.components))
+            _weighted(f, g, _lines(self.grid, {axis}))
+            for axis, (f, g) in enumerate(_pairs(self.components, other.components))
         )
 
     def norm(self) -> float:
@@ -322,7 +322,9 @@ def _pairs(first: tuple[Array, ...], second: tuple[Array, ...]) -> list[tuple[Ar
 
 def _need_plane(grid: Grid) -> None:
     if grid.dim == 1:
-        raise InvalidInput("curl: expected a grid of two or three dimensions, got one: on a line nothing can be encircled")
+        raise InvalidInput(
+            "curl: expected a grid of two or three dimensions, got one: on a line nothing can be encircled"
+        )
 
 
 def _face_means(grid: Grid, function: Callable[[Array], Any], axis: int, points: int) -> Array:
@@ -330,9 +332,7 @@ def _face_means(grid: Grid, function: Callable[[Array], Any], axis: int, points:
     lines = []
     for a in range(grid.dim):
         edges = grid.edges(a)
-        lines.append(
-            edges if a == axis else (edges[:-1, None] + np.diff(edges)[:, None] * 0.5 * (nodes + 1.0)).ravel()
-        )
+        lines.append(edges if a == axis else (edges[:-1, None] + np.diff(edges)[:, None] * 0.5 * (nodes + 1.0)).ravel())
     x = np.stack(np.meshgrid(*lines, indexing="ij"))
     values = function(x)
     try:
@@ -340,11 +340,15 @@ def _face_means(grid: Grid, function: Callable[[Array], Any], axis: int, points:
     except (TypeError, ValueError) as error:
         raise InvalidInput(f"function: expected vectors of shape {x.shape}, got {values!r:.60}") from error
     if vectors.shape != x.shape:
-        raise InvalidInput(f"function: expected vectors of shape {x.shape} at points of that shape, got {vectors.shape}")
+        raise InvalidInput(
+            f"function: expected vectors of shape {x.shape} at points of that shape, got {vectors.shape}"
+        )
     means = vectors[axis]
     if not np.isfinite(means).all():
         where = tuple(np.argwhere(~np.isfinite(means))[0])
-        raise InvalidInput(f"function: expected finite values, got {means[where]} at {x[(slice(None), *where)].tolist()}")
+        raise InvalidInput(
+            f"function: expected finite values, got {means[where]} at {x[(slice(None), *where)].tolist()}"
+        )
     for a in (a for a in range(grid.dim) if a != axis):
         split = [*means.shape[:a], grid.shape[a], points, *means.shape[a + 1 :]]
         means = np.tensordot(means.reshape(split), 0.5 * weights, axes=(a + 1, 0))

@@ -10,14 +10,19 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.polynomial import polynomial
 
 from .errors import InvalidInput
 from .fields import EdgeField, FaceField
 from .grid import Array, Grid
-from .poisson import gradient_part, vector_potential
+from .poisson import vector_potential, without_gradient
 from .results import Solution
 
-ROUND_OFF = 1e-12  # difference of the two copies of a periodic face, as a share of the largest face value, that counts as none
+ROUND_OFF = (
+    1e-12  # difference of the two copies of a periodic face, as a share of the largest face value, that counts as none
+)
+
+NEWTON_STEPS = 5  # from less than a cell away: the error is squared every time
 
 
 @dataclass(frozen=True)
@@ -49,9 +54,6 @@ class HelmholtzSplit:
         Names of the axes.
     chi : ndarray, shape ``grid.shape``
         Potential at the cell centres, of zero mean over the box.
-    psi : ndarray or None, shape (n0 + 1, n1 + 1)
-        Stream function at the nodes, in two dimensions, with :math:`F_\text{curl} = (\partial_y\psi, -\partial_x\psi)`; zero
-        on a reflecting wall, of zero mean on a torus.
     """
 
     gradient_faces: FaceField
@@ -59,7 +61,6 @@ class HelmholtzSplit:
     harmonic_faces: FaceField
     names: tuple[str, ...]
     chi: Array
-    psi: Array | None
 
     def __repr__(self) -> str:
         return "<HelmholtzSplit: " + ", ".join(f"{name} {share:.1%}" for name, share in self.shares.items()) + ">"
@@ -91,6 +92,23 @@ class HelmholtzSplit:
         return xr.DataArray(self.chi, dims=self.names, coords=coordinates, attrs=attributes)
 
     @cached_property
+    def potential_edges(self) -> EdgeField | None:
+        r"""A on the edges, with :math:`\nabla\times A` the curl part to round-off; in two dimensions ψ; None in one.
+
+        The gauge is Coulomb's: no divergence at any node, no tangential component on reflecting walls, no constant. Computed
+        when first asked for.
+        """
+        return None if self.grid.dim == 1 else vector_potential(self.curl_faces)
+
+    @property
+    def psi(self) -> Array | None:
+        r"""ψ at the nodes in two dimensions, shape (n0 + 1, n1 + 1), else None.
+
+        :math:`F_\text{curl} = (\partial_y\psi, -\partial_x\psi)`; zero on a reflecting wall, of zero mean on a torus.
+        """
+        return self.potential_edges.components[0] if self.grid.dim == 2 and self.potential_edges is not None else None
+
+    @cached_property
     def stream_function(self) -> xr.DataArray | None:
         """ψ at the nodes in two dimensions, else None; probability circulates along its level lines."""
         if self.psi is None:
@@ -100,21 +118,10 @@ class HelmholtzSplit:
 
     @cached_property
     def extremum(self) -> Extremum | None:
-        """The largest |ψ|, of the quadratic through the 3 × 3 nodes around the largest at a node; None without one."""
+        """The largest |ψ| and where it is, between the nodes by a polynomial through 5 × 5 of them; None where ψ is zero."""
         if self.psi is None or not self.psi.any():
             return None
         return _extremum(self.psi, self.grid)
-
-    @cached_property
-    def potential_edges(self) -> EdgeField | None:
-        r"""A on the edges, with :math:`\nabla\times A` the curl part to round-off; in two dimensions ψ; None in one.
-
-        The gauge is Coulomb's: no divergence at any node, no tangential component on reflecting walls, no constant. Computed
-        when first asked for.
-        """
-        if self.grid.dim == 1:
-            return None
-        return vector_potential(self.curl_faces) if self.psi is None else EdgeField(self.grid, (self.psi,))
 
     @cached_property
     def vector_potential(self) -> xr.Dataset | None:
@@ -137,7 +144,9 @@ class HelmholtzSplit:
         """
         widths = self.grid.box.widths
         return {
-            name: float(self.harmonic_faces.components[a].flat[0] * prod(widths[b] for b in range(self.grid.dim) if b != a))
+            name: float(
+                self.harmonic_faces.components[a].flat[0] * prod(widths[b] for b in range(self.grid.dim) if b != a)
+            )
             for a, name in enumerate(self.names)
             if self.grid.periodic[a]
         }
@@ -224,13 +233,13 @@ def helmholtz(field: Solution | FaceField, *, names: Sequence[str] | None = None
         raise InvalidInput(f"names: expected {faces.grid.dim} names, got {names!r}")
     _check(faces)
     grid = faces.grid
-    gradient, chi = gradient_part(faces)
-    rest = faces - gradient
-    harmonic = tuple(_mean(c, axis, grid) for axis, c in enumerate(rest.components))
-    curl = FaceField(grid, tuple(c - h if h else c for c, h in zip(rest.components, harmonic, strict=True)))
-    constant = tuple(np.broadcast_to(h, c.shape) for h, c in zip(harmonic, rest.components, strict=True))
-    psi = _stream_function(curl) if grid.dim == 2 else None
-    return HelmholtzSplit(gradient, curl, FaceField(grid, constant), labels, chi, psi)
+    curl, gradient, chi = without_gradient(faces)
+    means = [_mean(component, axis, grid) for axis, component in enumerate(curl.components)]
+    harmonic = FaceField(grid, tuple(np.broadcast_to(m, c.shape) for m, c in zip(means, curl.components, strict=True)))
+    for component, mean in zip(curl.components, means, strict=True):
+        if mean != 0.0:
+            component -= mean
+    return HelmholtzSplit(gradient, curl, harmonic, labels, chi)
 
 
 def _check(faces: FaceField) -> None:
@@ -259,45 +268,38 @@ def _mean(component: Array, axis: int, grid: Grid) -> np.float64:
     return np.float64(mean)
 
 
-def _stream_function(curl: FaceField) -> Array:
-    """ψ at the nodes by summing F_y along the lower edge and F_x upwards from it."""
-    grid = curl.grid
-    (wx, wy), (fx, fy) = (grid.widths(a) for a in range(2)), curl.components
-    psi = np.zeros((grid.shape[0] + 1, grid.shape[1] + 1))
-    psi[1:, 0] = -np.cumsum(wx * fy[:, 0])
-    np.cumsum(wy * fx, axis=1, out=psi[:, 1:])
-    psi[:, 1:] += psi[:, :1]
-    if all(grid.periodic):
-        psi -= psi[:-1, :-1].mean()
-    elif grid.periodic[1]:
-        psi -= psi[0, 0]
-    for axis in (a for a in range(2) if not grid.periodic[a]):
-        np.moveaxis(psi, axis, 0)[[0, -1]] = 0.0  # where the sums have left round-off
-    return psi
-
-
 def _extremum(psi: Array, grid: Grid) -> Extremum:
-    """One Newton step from the node with the largest |ψ|, if it ends in the cells around it."""
-    first, second, bounds, indices, node = [], [], [], [], []
+    """The stationary point of the polynomial through 5 × 5 nodes near the one with the largest |ψ|; else that node."""
+    node, scales, indices, bases = [], [], [], []
     for axis, k in enumerate(int(i) for i in np.unravel_index(int(np.argmax(np.abs(psi))), psi.shape)):
-        widths = grid.widths(axis)  # ψ vanishes on walls: k is at one only round a ring, where it is the first node
-        left, right = float(widths[k - 1]), float(widths[k])
-        both = left + right
-        first.append(np.array([-right / (left * both), (right - left) / (left * right), left / (right * both)]))
-        second.append(np.array([2.0 / (left * both), -2.0 / (left * right), 2.0 / (right * both)]))
-        bounds.append((-left, right))
-        indices.append([(k - 1) % grid.shape[axis], k, k + 1])
-        node.append(float(grid.edges(axis)[k]))
-    patch = psi[np.ix_(*indices)]
-    gradient = np.array([first[0] @ patch[:, 1], patch[1] @ first[1]])
-    mixed = first[0] @ patch @ first[1]
-    curvature = np.array([[second[0] @ patch[:, 1], mixed], [mixed, patch[1] @ second[1]]])
-    value = float(patch[1, 1])
-    if not (np.linalg.eigvalsh(curvature) * np.sign(value) < 0.0).all():
-        return Extremum(value, (node[0], node[1]))
-    step = -np.linalg.solve(curvature, gradient)
-    if not all(low <= move <= high for move, (low, high) in zip(step, bounds, strict=True)):
-        return Extremum(value, (node[0], node[1]))
-    place = [x + float(move) for x, move in zip(node, step, strict=True)]
-    place = [x + grid.box.widths[a] if x < grid.box.lower[a] else x for a, x in enumerate(place)]
-    return Extremum(value + 0.5 * float(gradient @ step), (float(place[0]), float(place[1])))
+        n, edges, widths = grid.shape[axis], grid.edges(axis), grid.widths(axis)
+        scale = float(max(widths[k - 1], widths[k % n]))
+        if grid.periodic[axis]:
+            steps = np.arange(-2, 3)
+            index, offsets = (k + steps) % n, steps * scale
+        else:
+            index = np.clip(k - 2, 0, n - 4) + np.arange(5)
+            offsets = edges[index] - edges[k]
+        node.append(float(edges[k]))
+        scales.append(scale)
+        indices.append(index)
+        bases.append(np.vander(offsets / scale, increasing=True))
+    surface = np.linalg.solve(bases[1], np.linalg.solve(bases[0], psi[np.ix_(*indices)]).T).T
+    slopes = [polynomial.polyder(surface, axis=a) for a in range(2)]
+    bends = [[polynomial.polyder(slope, axis=a) for a in range(2)] for slope in slopes]
+    sign, place = np.sign(surface[0, 0]), np.zeros(2)
+    for _ in range(NEWTON_STEPS):
+        gradient = np.array([polynomial.polyval2d(place[0], place[1], slope) for slope in slopes])
+        curvature = np.array([[polynomial.polyval2d(place[0], place[1], bend) for bend in row] for row in bends])
+        if not (np.linalg.eigvalsh(curvature) * sign < 0.0).all():
+            return Extremum(float(surface[0, 0]), (node[0], node[1]))
+        place = place - np.linalg.solve(curvature, gradient)
+        if not (np.abs(place) <= 1.0).all():
+            return Extremum(float(surface[0, 0]), (node[0], node[1]))
+    x, y = (
+        (start + scale * move - low) % width + low if ring else start + scale * move
+        for start, scale, move, low, width, ring in zip(
+            node, scales, place.tolist(), grid.box.lower, grid.box.widths.tolist(), grid.periodic, strict=True
+        )
+    )
+    return Extremum(float(polynomial.polyval2d(place[0], place[1], surface)), (x, y))

@@ -1,7 +1,7 @@
 """Laplacians that are products of staggered differences, inverted: on cells for χ, on edges for the vector potential.
 
-Along one axis a difference leads from nodes to cells and another back, and the Laplacian of any component at any staggered place is
-a sum over axes of one of the two products of them:
+Along one axis a difference leads from nodes to cells and another back, and the Laplacian of any component at any staggered
+place is a sum over axes of one of the two products of them:
 
 - on cells: neighbours at ``grid.distances``, every cell standing for its width, nothing through walls (Neumann);
 - on nodes: neighbours at ``grid.widths``, every node standing for its distance of cell centres, zero on walls (Dirichlet).
@@ -23,17 +23,28 @@ from .fields import EdgeField, FaceField
 from .grid import Array, Grid
 from .maps import Uniform
 
+IMBALANCE = 1e-14  # of the largest face value: a few dozen roundings, as few as one solve leaves on equal square cells
 
-def gradient_part(field: FaceField) -> tuple[FaceField, Array]:
-    """∇χ and χ with ∇²χ = ∇·F and ∂χ/∂n = F·n on walls: what is left of the field has no divergence and passes no wall."""
+
+def without_gradient(field: FaceField) -> tuple[FaceField, FaceField, Array]:
+    """What is left without ∇χ, which has no divergence and passes no wall; ∇χ; and χ: ∇²χ = ∇·F, ∂χ/∂n = F·n on walls.
+
+    Where cells differ much, along an axis or between axes, round-off is amplified by (width of the box / narrowest cell)². If
+    what is left shows it, its own gradient is taken off as well; gradients are summed then and not potentials, whose rounding
+    would be amplified again.
+    """
     grid, cells = field.grid, (False,) * field.grid.dim
-    gradient, rest = _wall_part(field)
+    through, rest = _wall_part(field)
     chi = inverse_laplacian(rest.divergence(), grid, nodes=cells)
-    if not grid.uniform:
-        # Once more for what is left: narrow cells amplify the round-off of wide ones.
-        chi += inverse_laplacian((rest - FaceField.from_potential(grid, chi)).divergence(), grid, nodes=cells)
-    inside = FaceField.from_potential(grid, chi)
-    return (inside if gradient is None else inside + gradient), chi
+    gradient = FaceField.from_potential(grid, chi)
+    rest = rest - gradient
+    imbalance = rest.divergence()
+    narrowest = min(float(grid.widths(a).min()) for a in range(grid.dim))
+    if max(float(imbalance.max()), -float(imbalance.min())) * narrowest > IMBALANCE * field.largest():
+        more = inverse_laplacian(imbalance, grid, nodes=cells)
+        step = FaceField.from_potential(grid, more)
+        rest, gradient, chi = rest - step, gradient + step, chi + more
+    return rest, gradient if through is None else gradient + through, chi
 
 
 def vector_potential(field: FaceField) -> EdgeField:
@@ -43,7 +54,7 @@ def vector_potential(field: FaceField) -> EdgeField:
     :math:`-\nabla^2 A = \nabla\times F` component by component. In two dimensions it is the stream function.
     """
     potential = _edges_from_curl(field.curl())
-    if not field.grid.uniform:  # once more, as above
+    if not field.grid.uniform:  # once more: the eigenvectors are less exact than the transforms
         missing = _edges_from_curl((field - potential.curl()).curl())
         pairs = zip(potential.components, missing.components, strict=True)
         potential = EdgeField(field.grid, tuple(a + b for a, b in pairs))
@@ -91,7 +102,7 @@ def _wall_part(field: FaceField) -> tuple[FaceField | None, FaceField]:
 def inverse_laplacian(rhs: Array, grid: Grid, *, nodes: tuple[bool, ...]) -> Array:
     """χ with ∇²χ = rhs at the unknown places: all cells along an axis, or its nodes without walls and without repetition.
 
-    A constant, where it has no Laplacian, is left out: rhs is taken to have none, and χ has mean zero.
+    A constant, where it has no Laplacian, is left out: rhs is taken to have none, and χ has mean zero. rhs may be overwritten.
     """
     return _by_transforms(rhs, grid, nodes) if grid.uniform else _by_modes(rhs, grid, nodes)
 
@@ -104,9 +115,9 @@ def _by_transforms(rhs: Array, grid: Grid, nodes: tuple[bool, ...]) -> Array:
     sines = [a for a in axes if not grid.periodic[a] and nodes[a]]
     spectrum: Any = rhs
     if cosines:
-        spectrum = scipy.fft.dctn(spectrum, type=2, axes=cosines)
+        spectrum = scipy.fft.dctn(spectrum, type=2, axes=cosines, overwrite_x=True)
     if sines:
-        spectrum = scipy.fft.dstn(spectrum, type=1, axes=sines, overwrite_x=bool(cosines))
+        spectrum = scipy.fft.dstn(spectrum, type=1, axes=sines, overwrite_x=True)
     if rings:
         spectrum = scipy.fft.rfftn(spectrum, axes=rings)
     eigenvalue = np.zeros((1,) * grid.dim)
@@ -195,17 +206,17 @@ def _by_modes(rhs: Array, grid: Grid, nodes: tuple[bool, ...]) -> Array:
     band[1] = line.band + stretched * line.masses
     load = modes.reshape(-1, line.masses.size) * line.masses
     band = band.reshape(2, -1)
-    if all(a.constant for a in lines):
+    if all(each.constant for each in lines):
         # The constant mode is the first: λ = 0 along every axis. With its first unknown pinned to zero the rest is definite.
         load[0, 0] = 0.0
         band[0, 1], band[1, 0] = 0.0, 1.0
     chi = np.moveaxis(solveh_banded(band, load.ravel()).reshape(shape), -1, long)
     for a, v in vectors.items():
         chi = _along_axis(v, chi, a)
-    if all(a.constant for a in lines):
+    if all(each.constant for each in lines):
         mean: Any = chi
-        for a in reversed(lines):
-            mean = mean @ (a.masses / a.masses.sum())
+        for each in reversed(lines):
+            mean = mean @ (each.masses / each.masses.sum())
         chi = chi - mean
     return np.asarray(chi)
 

@@ -13,7 +13,7 @@ from .. import currents
 from ..fields import FaceField
 from ..grid import Array, Grid
 from ..operators import difference_scale, physical_flux, physical_log_density, reference_log_density
-from ..poisson import gradient_part
+from ..poisson import without_gradient
 from ..process import DiffusionProcess
 from .newton import normalise
 from .richardson import (
@@ -164,9 +164,7 @@ class Hierarchy:
         phi = last.phi + prolong(last.phi_correction, self.solved[-2].grid)
         phi = physical_log_density(normalise(reference_log_density(phi, last.grid), last.grid.reference), last.grid)
         correction = prolong_faces(last.flux_correction, last.grid.reference)
-        flux = (
-            last.flux + correction - gradient_part(correction)[0]
-        )  # interpolation leaves a divergence of fourth order
+        flux = last.flux + without_gradient(correction)[0]  # interpolation leaves a divergence of fourth order
         return phi, physical_flux(flux, last.grid)
 
 
