@@ -309,9 +309,9 @@ def _lines(grid: Grid, nodes: set[int]) -> list[Array]:
 
 
 def _weighted(f: Array, g: Array, lines: list[Array]) -> float:
-    """Σ f g times the product of the lines, without an array of weights."""
-    total: Any = f * g
-    for line in reversed(lines):
+    """Σ f g times the product of the lines, without arrays of products or of weights."""
+    total: Any = np.einsum("...k,...k,k->...", f, g, lines[-1])
+    for line in reversed(lines[:-1]):
         total = total @ line
     return float(total)
 

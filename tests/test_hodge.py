@@ -202,6 +202,19 @@ def test_axes_in_another_order_are_the_same_split(grid, seed):
         np.testing.assert_allclose(component, expected, atol=ROUND_OFF * split.potential_edges.largest())
 
 
+@pytest.mark.parametrize("boundary", ["reflecting", "periodic"])
+def test_axes_in_units_a_million_times_apart(boundary):
+    """One solve leaves 1e-10 here; the parts keep their identities, and the potential is as good as its own rounding allows."""
+    grid = fp.Grid(fp.Box([0, 0], [1e-3, 1e3], boundary=boundary), (64, 48))
+    field = random_faces(grid, np.random.default_rng(31415))
+    split, h = fp.helmholtz(field), grid.spacing.min()
+    assert np.abs(split.curl_faces.divergence()).max() * h < 1e-14 * field.largest()
+    assert split.gradient_faces.curl().largest() * h < 1e-14 * field.largest()
+    assert abs(split.gradient_faces.inner(split.curl_faces)) < 1e-14 * field.inner(field)
+    rounding = np.finfo(float).eps * 1e3 / h
+    assert (split.potential_edges.curl() - split.curl_faces).largest() < rounding * field.largest()
+
+
 def as_matrix(function, grid):
     """Columns: the function of every unit field that passes no wall, a periodic face counted once."""
     columns = []
