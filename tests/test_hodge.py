@@ -13,7 +13,7 @@ import fokkerplanck as fp
 # to 1e6 here; taking the gradient off a second time leaves roundings, and a potential keeps one of the two powers: 1e-13.
 ROUND_OFF = 1e-12
 
-few = settings(max_examples=40, derandomize=True, deadline=None, database=None)
+few = settings(max_examples=25, derandomize=True, deadline=None, database=None)
 
 
 @st.composite
