@@ -78,5 +78,5 @@ $(VENV)/installed-%: pyproject.toml | $(VENV)/bin/python
 
 clean:
 	rm -rf $(VENV) build dist out docs/_build docs/notebooks
-	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
 	find fokkerplanck tests -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -154,10 +154,8 @@ class FaceField:
 
     def inner(self, other: FaceField) -> float:
         """⟨F, G⟩ ≈ ∫ F·G, every face standing for the volume between the cell centres beside it (at a wall, that up to it)."""
-        return sum(
-            _weighted(f, g, _lines(self.grid, {axis}))
-            for axis, (f, g) in enumerate(_pairs(self.components, other.components))
-        )
+        pairs = zip(self.components, other.components, strict=True)
+        return sum(_weighted(f, g, _lines(self.grid, {axis})) for axis, (f, g) in enumerate(pairs))
 
     def norm(self) -> float:
         """(∫|F|²)^½."""
@@ -165,7 +163,7 @@ class FaceField:
 
     def largest(self) -> float:
         """Largest absolute face value."""
-        return max(max(float(c.max()), -float(c.min())) for c in self.components)
+        return float(np.max([(c.max(), -c.min()) for c in self.components]))  # NaN if there is one
 
     def __sub__(self, other: FaceField) -> FaceField:
         return FaceField(self.grid, tuple(f - g for f, g in zip(self.components, other.components, strict=True)))
@@ -248,15 +246,14 @@ class EdgeField:
 
     def inner(self, other: EdgeField) -> float:
         """⟨A, B⟩ ≈ ∫ A·B, every edge standing for the volume between the cell centres around it."""
-        axes = range(3) if self.grid.dim == 3 else (2,)
-        return sum(
-            _weighted(f, g, _lines(self.grid, {b for b in range(self.grid.dim) if b != a}))
-            for a, (f, g) in zip(axes, _pairs(self.components, other.components), strict=True)
-        )
+        axes = range(self.grid.dim)
+        nodes = [{b for b in axes if b != a} for a in axes] if self.grid.dim == 3 else [set(axes)]
+        triples = zip(self.components, other.components, nodes, strict=True)
+        return sum(_weighted(f, g, _lines(self.grid, places)) for f, g, places in triples)
 
     def largest(self) -> float:
         """Largest absolute value."""
-        return max(max(float(c.max()), -float(c.min())) for c in self.components)
+        return float(np.max([(c.max(), -c.min()) for c in self.components]))  # NaN if there is one
 
 
 # (∇×A)_face = Σ sign ∂_axis A_edge, and (∇×F)_edge = ∂_axis F_face − ∂_normal F_other; in two dimensions A = (0, 0, ψ).
@@ -314,10 +311,6 @@ def _weighted(f: Array, g: Array, lines: list[Array]) -> float:
     for line in reversed(lines[:-1]):
         total = total @ line
     return float(total)
-
-
-def _pairs(first: tuple[Array, ...], second: tuple[Array, ...]) -> list[tuple[Array, Array]]:
-    return list(zip(first, second, strict=True))
 
 
 def _need_plane(grid: Grid) -> None:

@@ -45,6 +45,9 @@ def test_bad_fields():
         fp.helmholtz(fp.FaceField(grid, (np.full(9, np.nan),)))
     with pytest.raises(fp.InvalidInput, match=r"face components: expected shapes \(\(9,\),\), got \(\(8,\),\)"):
         fp.FaceField(grid, (np.zeros(8),))
+    plane = fp.Grid(fp.Box([0, 0], [1, 1]), (4, 4))
+    with pytest.raises(fp.InvalidInput, match="expected a finite field"):
+        fp.helmholtz(fp.FaceField(plane, (np.zeros((5, 4)), np.full((4, 5), np.nan))))
     with pytest.raises(fp.InvalidInput, match="names: expected 1 names"):
         fp.helmholtz(fp.FaceField(grid, (np.zeros(9),)), names=("a", "b"))
 
@@ -76,7 +79,6 @@ def parts_in_space(n, boundary=("reflecting", "reflecting", "periodic"), maps=No
             tau * c(np.pi * x[0]) * c(tau * x[1]) * c(tau * x[2]),
         ]
     )
-    # A = (0, f(x) g'(y)… ) chosen as A_x = cos πx sin πy sin τz, A_y = −sin πx cos πy sin τz, A_z = sin πx sin 2πy: ∇·A = 0.
     potential = (
         lambda x: c(np.pi * x[0]) * s(np.pi * x[1]) * s(tau * x[2]),
         lambda x: -s(np.pi * x[0]) * c(np.pi * x[1]) * s(tau * x[2]),
