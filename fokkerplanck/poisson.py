@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import scipy.fft
-from scipy.linalg import solveh_banded
+from scipy.linalg import eigh_tridiagonal, solveh_banded
 
 from .fields import EdgeField, FaceField
 from .grid import Array, Grid
@@ -159,13 +159,17 @@ class _Line:
         return self.ring or not self.links[[0, -1]].any()
 
     def eigenvectors(self) -> tuple[Array, Array]:
-        """λ ascending, and the columns v with K v = λ M v and vᵀ M v = 1; a zero pair comes first and is known exactly."""
-        stiffness = np.diag(self.band)
-        k = np.arange(self.masses.size)[0 if self.ring else 1 :]
-        np.add.at(stiffness, (k, k - 1), -self.links[k])
-        np.add.at(stiffness, (k - 1, k), -self.links[k])
+        """λ, and the columns v with K v = λ M v and vᵀ M v = 1; a zero pair comes first and is known exactly."""
         root = np.sqrt(self.masses)
-        values, vectors = np.linalg.eigh(stiffness / np.outer(root, root))
+        if self.ring:  # equal cells: waves
+            n = root.size
+            k = (np.arange(n) + 1) // 2
+            vectors = np.cos(2.0 * np.pi / n * np.outer(np.arange(n), k) - np.where(np.arange(n) % 2, 0.0, 0.5 * np.pi))
+            vectors[:, 0] = 1.0
+            vectors /= root[:, None] * np.sqrt((vectors**2).sum(axis=0))
+            return 4.0 * self.links[0] / self.masses[0] * np.sin(np.pi * k / n) ** 2, vectors
+        beside = -self.links[1:-1] / (root[1:] * root[:-1])
+        values, vectors = eigh_tridiagonal(self.band / self.masses, beside, lapack_driver="stevd")
         vectors /= root[:, None]
         if self.constant:
             values[0], vectors[:, 0] = 0.0, 1.0 / np.sqrt(self.masses.sum())
