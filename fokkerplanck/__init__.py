@@ -1,14 +1,14 @@
 """Stationary states of Fokker–Planck equations: densities, probability currents, detailed balance.
 
-Importing this package loads neither matplotlib nor the command line; ``fokkerplanck.plot`` is loaded when first used.
+Importing this package loads what it takes to solve, and neither matplotlib nor xarray nor the command line; the other names are
+loaded when first used.
 """
 
-from types import ModuleType
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from . import cases, sgd
-from .analysis import Analysis, analyse
 from .balance import DetailedBalance, detailed_balance
-from .compare import Comparison, compare
+from .compare import Comparison, compare  # now, because the function takes the name of its module
 from .errors import (
     BoxNotFound,
     BoxWarning,
@@ -26,11 +26,16 @@ from .process import DiffusionProcess
 from .results import Solution, load
 from .solvers.chain import stationary_distribution
 from .solvers.domain import Domain, check_box, find_box
-from .solvers.escape import mean_first_passage_time, splitting_probability
-from .solvers.evolve import evolve
 from .solvers.generator import current, generator
-from .solvers.spectrum import RelaxationModes, relaxation_modes
 from .solvers.stationary import solve_stationary
+
+if TYPE_CHECKING:
+    from . import cases, sgd
+    from . import plotting as plot
+    from .analysis import Analysis, analyse
+    from .solvers.escape import mean_first_passage_time, splitting_probability
+    from .solvers.evolve import evolve
+    from .solvers.spectrum import RelaxationModes, relaxation_modes
 
 __version__ = "0.1.0"
 
@@ -80,12 +85,28 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> ModuleType:
-    if name == "plot":
-        from . import plotting
+# What is loaded when first used: the module itself, or the name in it.
+_MODULES = {"cases": ".cases", "plot": ".plotting", "sgd": ".sgd"}
+_HOMES = {
+    "Analysis": ".analysis",
+    "RelaxationModes": ".solvers.spectrum",
+    "analyse": ".analysis",
+    "evolve": ".solvers.evolve",
+    "mean_first_passage_time": ".solvers.escape",
+    "relaxation_modes": ".solvers.spectrum",
+    "splitting_probability": ".solvers.escape",
+}
 
-        return plotting
-    raise AttributeError(f"module 'fokkerplanck' has no attribute {name!r}")
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        value: Any = import_module(_MODULES[name], __name__)
+    elif name in _HOMES:
+        value = getattr(import_module(_HOMES[name], __name__), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

@@ -83,7 +83,11 @@ def detailed_balance(solution: Solution, *, tolerance: float = 0.01) -> Detailed
     values = entropy_productions(solution)
     sigma = values[-1]
     scale = solution.diagnostics["drift_entropy"]
-    error = _error(values, ROUND_OFF * scale)
+    level = next(
+        level for level in solution.diagnostics["levels"][::-1] if tuple(level["shape"]) == solution.grid.shape
+    )
+    known = level.get("entropy_production_error")
+    error = _error(values, ROUND_OFF * scale) if known is None else max(known, ROUND_OFF * scale)
     bound = sqrt(max(sigma + error, 0.0) / scale) if scale > 0.0 else 0.0
     numbers = f"entropy production {sigma:.3g} ± {error:.1g}"
     if isfinite(error) and sigma > BROKEN * error and solution.current_error < 1.0:

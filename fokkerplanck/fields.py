@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .differences import to_centers, to_faces, to_means, to_points
 from .errors import InvalidInput
 from .grid import Array, Grid
+from .maps import Uniform
 
 SEAM = 1e-9  # relative mismatch of a function round a ring: round-off of x ± a period, a million times over
 
@@ -79,7 +81,7 @@ class FaceField:
 
     @classmethod
     def from_centers(cls, grid: Grid, vectors: ArrayLike, *, closed: bool = False) -> FaceField:
-        """Face means from vectors at the cell centres, by cubics: fourth order where the field is smooth.
+        """Face means from vectors at the cell centres, sixth order where the field and the maps are smooth.
 
         Parameters
         ----------
@@ -102,9 +104,18 @@ class FaceField:
             )
         components = []
         for axis, component in enumerate(values):
-            for other in (a for a in range(grid.dim) if a != axis):
-                component = component + _bend(component, other, grid.periodic[other]) / 24.0
-            faces = to_faces(component, axis, grid.periodic[axis])
+            others = [a for a in range(grid.dim) if a != axis]
+            areas = [not isinstance(grid.maps[a], Uniform) for a in others]
+            for other, stretched in zip(
+                others, areas, strict=True
+            ):  # × area, which is smooth in the reference coordinates
+                if stretched:
+                    component = component * grid.along(grid.stretch(other)[1], other)
+                component = to_means(component, other, grid.periodic[other], 6)
+            faces = to_faces(component, axis, grid.periodic[axis], 6)
+            for other, stretched in zip(others, areas, strict=True):
+                if stretched:
+                    faces = faces / grid.along(grid.widths(other) / grid.spacing[other], other)
             if closed and not grid.periodic[axis]:
                 np.moveaxis(faces, axis, 0)[[0, -1]] = 0.0
             components.append(faces)
@@ -175,12 +186,19 @@ class FaceField:
         return FaceField(self.grid, tuple(factor * c for c in self.components))
 
     def centered(self) -> Array:
-        """Vectors at the cell centres, fourth order, from components that are means over their faces; shape (d, *shape)."""
-        vectors = []
+        """Vectors at the cell centres, sixth order, from components that are means over their faces; shape (d, *shape)."""
+        grid, vectors = self.grid, []
         for axis, component in enumerate(self.components):
-            values = to_centers(component, axis, self.grid.periodic[axis])
-            for other in (a for a in range(self.grid.dim) if a != axis):
-                values = values - _bend(values, other, self.grid.periodic[other]) / 24.0
+            others = [a for a in range(grid.dim) if a != axis]
+            values = component  # on a stretched grid: × area, which is smooth in the reference coordinates
+            for other in others:
+                if not isinstance(grid.maps[other], Uniform):
+                    values = values * grid.along(grid.widths(other) / grid.spacing[other], other)
+            values = to_centers(values, axis, grid.periodic[axis], 6)
+            for other in others:
+                values = to_points(values, other, grid.periodic[other], 6)
+                if not isinstance(grid.maps[other], Uniform):
+                    values = values / grid.along(grid.stretch(other)[1], other)
             vectors.append(values)
         return np.stack(vectors)
 
@@ -356,44 +374,3 @@ def _face_means(grid: Grid, function: Callable[[Array], Any], axis: int, points:
             )
         ends[-1] = ends[0]
     return means
-
-
-def _bend(cells: Array, axis: int, periodic: bool) -> Array:
-    """Second difference along one axis: 24 times the difference of a cell's mean and its centre value."""
-    a = np.moveaxis(cells, axis, 0)
-    if periodic:
-        out = np.roll(a, 1, 0) + np.roll(a, -1, 0) - 2.0 * a
-    else:
-        out = np.empty_like(a)
-        out[1:-1] = a[2:] + a[:-2] - 2.0 * a[1:-1]
-        out[0], out[-1] = out[1], out[-2]
-    return np.moveaxis(out, 0, axis)
-
-
-def to_faces(cells: Array, axis: int, periodic: bool) -> Array:
-    """Cubic interpolation of cell values to the faces normal to one axis; wall faces are extrapolated."""
-    a = np.moveaxis(cells, axis, 0)
-    out = np.empty((a.shape[0] + 1, *a.shape[1:]))
-    if periodic:
-        out[:-1] = (9 * (np.roll(a, 1, 0) + a) - np.roll(a, 2, 0) - np.roll(a, -1, 0)) / 16
-        out[-1] = out[0]
-    else:
-        out[2:-2] = (9 * (a[1:-2] + a[2:-1]) - a[:-3] - a[3:]) / 16
-        for end, side in ((0, a), (-1, a[::-1])):
-            out[end] = (35 * side[0] - 35 * side[1] + 21 * side[2] - 5 * side[3]) / 16
-            out[1 if end == 0 else -2] = (5 * side[0] + 15 * side[1] - 5 * side[2] + side[3]) / 16
-    return np.moveaxis(out, 0, axis)
-
-
-def to_centers(faces: Array, axis: int, periodic: bool) -> Array:
-    """Cubic interpolation of values on the faces normal to one axis to the cell centres between them."""
-    a = np.moveaxis(faces, axis, 0)
-    if periodic:
-        ring = a[:-1]
-        out = (9 * (ring + np.roll(ring, -1, 0)) - np.roll(ring, 1, 0) - np.roll(ring, -2, 0)) / 16
-    else:
-        out = np.empty((a.shape[0] - 1, *a.shape[1:]))
-        out[1:-1] = (9 * (a[1:-2] + a[2:-1]) - a[:-3] - a[3:]) / 16
-        out[0] = (5 * a[0] + 15 * a[1] - 5 * a[2] + a[3]) / 16
-        out[-1] = (5 * a[-1] + 15 * a[-2] - 5 * a[-3] + a[-4]) / 16
-    return np.moveaxis(out, 0, axis)

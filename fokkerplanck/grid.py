@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .differences import slopes
 from .errors import InvalidInput
 from .maps import AxisMap, Uniform, axis_maps
 
@@ -188,7 +189,7 @@ class Grid:
         """Width of a cell along each axis in the reference coordinate, shape (d,)."""
         return self.box.widths / self.shape
 
-    @property
+    @cached_property
     def cell_volume(self) -> float:
         """Volume of every cell of a uniform grid.
 
@@ -240,6 +241,13 @@ class Grid:
             return gaps
         edges = self.edges(axis)
         return np.diff(np.concatenate([edges[:1], self.centers(axis), edges[-1:]]))
+
+    def stretch(self, axis: int) -> tuple[Array, Array]:
+        """dx/dξ at the faces along one axis, shape (n + 1,), and at the cell centres, shape (n,); sixth order."""
+        positions = np.empty(2 * self.shape[axis] + 1)
+        positions[::2], positions[1::2] = self.edges(axis), self.centers(axis)
+        slope = slopes(positions) / (0.5 * self.spacing[axis])
+        return slope[::2], slope[1::2]
 
     def along(self, line: Array, axis: int) -> Array:
         """A vector along one axis, shaped so that it broadcasts over arrays of cells or faces."""

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 from numpy.polynomial import polynomial
 
 from .errors import InvalidInput
@@ -17,6 +16,9 @@ from .fields import EdgeField, FaceField
 from .grid import Array, Grid
 from .poisson import vector_potential, without_gradient
 from .results import Solution
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 ROUND_OFF = (
     1e-12  # difference of the two copies of a periodic face, as a share of the largest face value, that counts as none
@@ -88,8 +90,7 @@ class HelmholtzSplit:
     def potential(self) -> xr.DataArray:
         """χ at cell centres."""
         coordinates = {name: self.grid.centers(a) for a, name in enumerate(self.names)}
-        attributes = {"long_name": "potential of the gradient part", "units": "density × state² / time"}
-        return xr.DataArray(self.chi, dims=self.names, coords=coordinates, attrs=attributes)
+        return _labelled(self.chi, coordinates, "potential of the gradient part", "density × state² / time")
 
     @cached_property
     def potential_edges(self) -> EdgeField | None:
@@ -113,8 +114,7 @@ class HelmholtzSplit:
         """ψ at the nodes in two dimensions, else None; probability circulates along its level lines."""
         if self.psi is None:
             return None
-        attributes = {"long_name": "stream function of the curl part", "units": "1/time"}
-        return self._on_edges(self.psi, None, attributes)
+        return self._on_edges(self.psi, None, "stream function of the curl part", "1/time")
 
     @cached_property
     def extremum(self) -> Extremum | None:
@@ -128,11 +128,12 @@ class HelmholtzSplit:
         """A of :attr:`potential_edges` in three dimensions, else None: a variable ``A_name`` for every axis, on its edges."""
         if self.grid.dim != 3 or self.potential_edges is None:
             return None
+        import xarray as xr
+
         variables = {}
         for axis, values in enumerate(self.potential_edges.components):
-            attributes = {"long_name": f"vector potential of the curl part along {self.names[axis]}"}
-            attributes["units"] = "density × state² / time"
-            variables[f"A_{self.names[axis]}"] = self._on_edges(values, axis, attributes)
+            long_name = f"vector potential of the curl part along {self.names[axis]}"
+            variables[f"A_{self.names[axis]}"] = self._on_edges(values, axis, long_name, "density × state² / time")
         return xr.Dataset(variables, attrs={"gauge": "Coulomb; tangential components zero on reflecting walls"})
 
     @cached_property
@@ -162,16 +163,22 @@ class HelmholtzSplit:
     def _vector(self, faces: FaceField, long_name: str) -> xr.DataArray:
         coordinates: dict[str, Any] = {"component": list(self.names)}
         coordinates |= {name: self.grid.centers(a) for a, name in enumerate(self.names)}
-        attributes = {"long_name": long_name, "units": "density × state / time"}
-        return xr.DataArray(faces.centered(), dims=("component", *self.names), coords=coordinates, attrs=attributes)
+        return _labelled(faces.centered(), coordinates, long_name, "density × state / time")
 
-    def _on_edges(self, values: Array, along: int | None, attributes: dict[str, str]) -> xr.DataArray:
+    def _on_edges(self, values: Array, along: int | None, long_name: str, units: str) -> xr.DataArray:
         """Label values at the nodes of every axis but ``along``, in the cells of that one."""
         coordinates = {
             name if a == along else f"{name}_edge": self.grid.centers(a) if a == along else self.grid.edges(a)
             for a, name in enumerate(self.names)
         }
-        return xr.DataArray(values, dims=tuple(coordinates), coords=coordinates, attrs=attributes)
+        return _labelled(values, coordinates, long_name, units)
+
+
+def _labelled(values: Array, coordinates: dict[str, Any], long_name: str, units: str) -> xr.DataArray:
+    import xarray as xr  # slow to import, and not needed to solve
+
+    attributes = {"long_name": long_name, "units": units}
+    return xr.DataArray(values, dims=tuple(coordinates), coords=coordinates, attrs=attributes)
 
 
 def helmholtz(field: Solution | FaceField, *, names: Sequence[str] | None = None) -> HelmholtzSplit:

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import PchipInterpolator
 
 from .errors import InvalidInput
 
@@ -185,6 +184,8 @@ class Edges:
                 f"edges: expected to run from the lower to the upper end of the axis, {lower!r} to {upper!r}, got "
                 f"{self.edges[0]!r} to {self.edges[-1]!r}. Take the first and the last edge as corners of the box"
             )
+        from scipy.interpolate import PchipInterpolator  # slow to import, and rarely needed
+
         knots = np.arange(edges.size) / (edges.size - 1)
         nearest = np.rint(s * (edges.size - 1)).astype(int)
         # Equal fractions are equal doubles, so an edge that two grids share is found, and is not left to round-off.

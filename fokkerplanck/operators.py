@@ -110,6 +110,23 @@ def _to_reference(velocity: Array, tensor: Array, grid: Grid, axis: int) -> None
         velocity += tensor[m] * grid.along(_volume_slope(grid, m, on_faces=m == axis), m)
 
 
+def physical_coefficients(coefficients: FaceCoefficients, grid: Grid) -> FaceCoefficients:
+    """u and D themselves from those of :func:`face_coefficients`, which are in reference coordinates; walls keep zeros."""
+    velocities, tensors = [], []
+    for axis in range(grid.dim):
+        own = grid.along(_face_stretch(grid, axis), axis)
+        u, tensor = coefficients.velocity[axis].copy(), coefficients.diffusion[axis].copy()
+        for m in range(grid.dim):
+            factor: Array = own
+            if not isinstance(grid.maps[m], Uniform):
+                u -= tensor[m] * grid.along(_volume_slope(grid, m, on_faces=m == axis), m)
+                factor = own * (own if m == axis else grid.along(grid.widths(m) / grid.spacing[m], m))
+            tensor[m] *= factor
+        velocities.append(u * own)
+        tensors.append(tensor)
+    return FaceCoefficients(coefficients.grid, tuple(velocities), tuple(tensors))
+
+
 def _face_stretch(grid: Grid, axis: int) -> Array:
     """dx/dξ on the faces normal to one axis, by differences; 1 on walls, which carry no current."""
     out = np.ones(grid.shape[axis] + 1)

@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from . import currents
 from .errors import InvalidInput
 from .fields import FaceField
 from .grid import Array, Box, Grid
 from .maps import Edges
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 @dataclass(frozen=True, repr=False)
@@ -99,6 +101,8 @@ class Solution:
 
     def on_cells(self, values: Array, long_name: str, units: str) -> xr.DataArray:
         """Label values on the cell centres; a leading axis beyond the grid's is ``component``."""
+        import xarray as xr  # slow to import, and not needed to solve
+
         dims: tuple[str, ...] = self.names
         coordinates: dict[str, Any] = {name: self.grid.centers(a) for a, name in enumerate(self.names)}
         if values.ndim > self.grid.dim:

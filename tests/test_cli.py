@@ -214,14 +214,36 @@ def test_a_box_that_cuts_heavy_tails_is_widened():
 
 
 def test_module_and_import_are_light():
-    """``python -m`` works, and importing the package loads neither matplotlib, typer nor fipy."""
+    """``python -m`` works, and a solve loads nothing that is only needed for labels, pictures or data."""
     listing = subprocess.run([sys.executable, "-m", "fokkerplanck", "list"], capture_output=True, text=True, check=True)
     assert "diabetes" in listing.stdout
     assert listing.stderr == ""  # no progress bar where stderr is no terminal
-    code = "import sys, fokkerplanck; print([m for m in ('matplotlib', 'typer', 'fipy') if m in sys.modules])"
+    code = """if True:
+        import sys
+        import fokkerplanck as fp
+
+        fp.solve_stationary(fp.DiffusionProcess(lambda x: -x, 0.5, dim=1), fp.Box([-4], [4]), shape=(64,))
+        heavy = ["fipy", "matplotlib", "pandas", "rich", "typer", "xarray"]
+        heavy += ["scipy.interpolate", "scipy.ndimage", "scipy.optimize", "scipy.stats"]
+        heavy += [f"fokkerplanck.{name}" for name in ("analysis", "cases", "cli", "plotting", "sgd")]
+        print([name for name in heavy if name in sys.modules])
+    """
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     )
+
+
+def test_names_do_not_depend_on_the_order_of_loading():
+    """A submodule that is loaded does not take the place of a function with its name."""
+    code = """if True:
+        import fokkerplanck as fp
+        import fokkerplanck.analysis, fokkerplanck.compare, fokkerplanck.helmholtz, fokkerplanck.solvers.evolve
+
+        names = ("analyse", "compare", "helmholtz", "evolve", "generator", "load")
+        print([type(getattr(fp, name)).__name__ for name in names], fp.analyse is fp.analysis.analyse, fp.sgd.SGD.__name__)
+    """
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    assert shown == f"{['function'] * 6} True SGD"
 
 
 def test_public_names():

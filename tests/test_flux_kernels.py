@@ -130,7 +130,7 @@ def test_cells_are_left_alone_only_among_their_like():
     phi = np.zeros(grid.shape)
     phi[4:, :] = 100.0
     phi[6, 0] = 10.0
-    still = newton._negligible(phi, grid)
+    still = newton.negligible(phi, grid)
     assert not still[:5].any()  # row 4 touches row 3
     assert still[5, 2:7].all()
     assert not still[5:, [0, 1, 7]].any()  # neighbours of (6, 0), round the ring

@@ -10,7 +10,7 @@ RNG = np.random.default_rng(23)
 
 def test_stationary_current_is_all_curl_with_the_exact_stream_function():
     case = fp.cases.get("four-vortices")
-    sol = fp.solve_stationary(case.process, case.box, shape=(128, 128), extrapolate=True)
+    sol = fp.solve_stationary(case.process, case.box, shape=(128, 128))
     split = fp.helmholtz(sol)
     assert split.shares["gradient"] < 1e-20
     x, y = np.meshgrid(sol.grid.edges(0), sol.grid.edges(1), indexing="ij")
@@ -129,7 +129,7 @@ def test_ring_and_channel_carry_the_harmonic_current_of_the_blowtorch():
     exact = 0.0293963367  # quadrature, with Itô noise
     ring = fp.Box([0], [2 * np.pi], boundary="periodic")
     process = fp.DiffusionProcess(lambda x: np.sin(x), lambda x: noise(x[0])[None, None], dim=1)
-    sol = fp.solve_stationary(process, ring, shape=(128,), extrapolate=True)
+    sol = fp.solve_stationary(process, ring, shape=(128,))
     split = fp.helmholtz(sol)
     assert split.harmonic_flux["x"] == pytest.approx(exact, rel=max(sol.current_error, 1e-8))
     assert split.shares["harmonic"] == pytest.approx(1.0, abs=1e-12)
@@ -163,7 +163,7 @@ def test_the_strongest_vortex_lies_between_the_nodes(beta, delta):
         lambda x: np.stack([np.stack([1 + beta * x[1] ** 2, 0 * x[0]]), np.stack([0 * x[0], 1 + delta * x[0] ** 2])]),
         dim=2,
     )
-    sol = fp.solve_stationary(process, fp.Box([-5.8, -5.9], [6.1, 6.0]), shape=(96, 96), extrapolate=True)
+    sol = fp.solve_stationary(process, fp.Box([-5.8, -5.9], [6.1, 6.0]), shape=(96, 96))
     top = fp.helmholtz(sol).extremum
     assert abs(top.value) == pytest.approx(abs(kappa) / (2 * np.pi * np.e), rel=max(1e-4, sol.current_error))
     np.testing.assert_allclose(np.abs(top.position), 1.0, atol=1e-3)  # a hundredth of a cell
@@ -222,7 +222,7 @@ def test_curl_of_the_current_has_the_term_that_the_shortcut_drops():
     shortcut, dropped = 0.027498434, -0.072364301
     tolerance = 1e-2  # differences over cells of 1/8; the two terms are larger than their sum
     assert -vorticity[i, j] == pytest.approx(shortcut + dropped, rel=tolerance)
-    sol = fp.solve_stationary(case.process, grid.box, shape=grid.shape, extrapolate=True)
+    sol = fp.solve_stationary(case.process, grid.box, shape=grid.shape)
     assert -sol.flux.curl().components[0][i, j] == pytest.approx(shortcut + dropped, rel=tolerance)
     curl = fp.helmholtz(sol).curl_faces.curl().components[0]
     assert curl[i, j] == pytest.approx(sol.flux.curl().components[0][i, j], rel=1e-9)  # all of it is in the curl part

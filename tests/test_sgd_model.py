@@ -11,7 +11,7 @@ import pytest
 
 from fokkerplanck.errors import InvalidInput
 from fokkerplanck.sgd.data import read_csv
-from fokkerplanck.sgd.models import LossModel, linear_regression, logistic_regression
+from fokkerplanck.sgd.models import WORTH_SHARING, LossModel, linear_regression, logistic_regression
 
 TABLES = Path(__file__).parents[1] / "fokkerplanck" / "cases" / "data"
 RNG = np.random.default_rng(2024)
@@ -71,6 +71,18 @@ def test_kernels_agree_with_numpy(make: Callable[[], LossModel]) -> None:
         np.testing.assert_allclose(model.gradient(points)[:, *i], gradients.mean(0) + 0.2 * theta, atol=1e-13)
         covariance = np.cov(gradients.T, ddof=0)
         np.testing.assert_allclose(model.noise_covariance(points)[:, :, *i], covariance, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("make", [linear, logistic])
+def test_many_points_at_once_are_those_one_by_one(make: Callable[[], LossModel]) -> None:
+    """Many are shared between the cores, few are not; the sums over samples have the same order."""
+    model = make()
+    count = WORTH_SHARING // len(model.X) + 1
+    theta = np.random.default_rng(23).normal(size=(model.dim, count))
+    for name in ("loss", "gradient", "hessian", "noise_covariance", "noise_divergence"):
+        together = getattr(model, name)(theta)
+        for k in (0, count // 2, count - 1):
+            assert np.array_equal(together[..., k], getattr(model, name)(theta[:, k]))
 
 
 @pytest.mark.parametrize("make", [linear, logistic])

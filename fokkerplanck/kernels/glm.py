@@ -93,6 +93,24 @@ def averages(
         divergence /= n
 
 
+@njit(**OPTIONS)
+def at_few_points(
+    kind: int,
+    X: Array,
+    y: Array,
+    points: Array,
+    loss: Array,
+    gradient: Array,
+    covariance: Array,
+    divergence: Array,
+    hessian: Array,
+) -> None:
+    """``averages`` at every row of ``points``; outputs have one row per point, of size 0 if not wanted."""
+    r, s = np.empty(X.shape[0]), np.empty(X.shape[0])
+    for p in range(points.shape[0]):
+        averages(kind, X, y, points[p], r, s, loss[p], gradient[p], covariance[p], divergence[p], hessian[p])
+
+
 @njit(parallel=True, **OPTIONS)
 def at_points(
     kind: int,
@@ -105,7 +123,7 @@ def at_points(
     divergence: Array,
     hessian: Array,
 ) -> None:
-    """``averages`` at every row of ``points``; outputs have one row per point, of size 0 if not wanted."""
+    """The same on all cores."""
     for p in prange(points.shape[0]):
         r, s = np.empty(X.shape[0]), np.empty(X.shape[0])
         averages(kind, X, y, points[p], r, s, loss[p], gradient[p], covariance[p], divergence[p], hessian[p])

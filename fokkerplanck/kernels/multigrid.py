@@ -140,13 +140,14 @@ def soften(galerkin, phi, offsets, opposite, least, periodic, links, diagonal, s
     """Scale the symmetric part of every exchange between aggregates by ``least``, or by as much as keeps its entries' signs.
 
     Constants over an aggregate exaggerate the gradient between neighbours twofold; the exchange by net current they get
-    right. Row sums stay what they are. Writes rows divided by their diagonal.
+    right. Row sums stay what they are. Writes rows divided by their diagonal, which is at least a quarter of the rest: a row
+    whose cells are upwinded against each other can lose it, and relaxation would diverge there.
     """
     shape = galerkin.shape
     for z in range(start, stop):
         for y in range(shape[1]):
             for x in range(shape[2]):
-                centre = galerkin[z, y, x, 0]
+                centre, others = galerkin[z, y, x, 0], 0.0
                 for s in range(1, len(offsets)):
                     k, j, i = z + offsets[s][0], y + offsets[s][1], x + offsets[s][2]
                     if periodic[0]:
@@ -168,6 +169,10 @@ def soften(galerkin, phi, offsets, opposite, least, periodic, links, diagonal, s
                     softer = 0.5 * (there * (share + 1.0) + back * (share - 1.0))
                     links[z, y, x, s] = softer
                     centre += there - softer
+                    others += abs(softer)
+                centre = max(centre, 0.25 * others)
+                if centre == 0.0:  # nothing is exchanged
+                    centre = 1.0
                 diagonal[z, y, x] = centre
                 links[z, y, x, 0] = 1.0
                 for s in range(1, len(offsets)):

@@ -12,11 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from ..errors import InvalidInput, NotConverged
-from ..kernels.glm import LINEAR, LOGISTIC, at_points
+from ..kernels.glm import LINEAR, LOGISTIC, at_few_points, at_points
 
 Array = NDArray[np.float64]
 
 KINDS = {"linear": LINEAR, "logistic": LOGISTIC}
+# Points times samples: about a millisecond of work on one core. Sharing it gains half of that at most, and where another core
+# is busy, calls of a tenth of a millisecond have been seen to wait twenty for it.
+WORTH_SHARING = 2**16
 # Newton's method stops where |∇L| falls below this fraction of the typical gradient of one sample at θ = 0 (½√d for
 # standardised logistic data); the average of n such gradients carries a round-off of about 1e-16.
 GRADIENT = 1e-12
@@ -180,7 +183,8 @@ class LossModel:
             name: np.empty((count, *(shape if name in (*wanted, "gradient") else (0,) * len(shape))))
             for name, shape in shapes.items()
         }
-        at_points(KINDS[self.kind], self.X, self.y, points, *out.values())
+        kernel = at_points if count * len(self.X) >= WORTH_SHARING else at_few_points
+        kernel(KINDS[self.kind], self.X, self.y, points, *out.values())
         return out
 
 

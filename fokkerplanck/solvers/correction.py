@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..grid import Array
 from ..kernels import flux as kernel
-from .linear import SingularSystem, dissection, solve_pardiso, solve_sparse, stencil_matrix
+from .linear import NOT_FINITE, Factorised, SingularSystem, solve_pardiso, stencil_matrix
 from .multigrid import Multigrid, Stencil, fgmres
 from .scheme import Scheme
 from .threads import in_planes
@@ -53,62 +55,106 @@ class Correction:
     solver: str
 
 
-def newton_correction(scheme: Scheme, phi: Array, held: NDArray[np.bool_], linear_solver: str) -> Correction:
-    """Solve K s = −residual for s = δp/p, with s = 0 in the cells ``held``.
+class Jacobian:
+    """The derivative K of every cell's balance by s = δp/p at a density, to be solved with.
 
-    Raises
-    ------
-    SingularSystem
-        If no finite solution was found.
+    Parameters
+    ----------
+    scheme : Scheme
+    phi : ndarray
+        Φ at which the forms of ``scheme`` are linearised.
+    held : ndarray of bool
+        Cells whose density stays: s = 0.
+    linear_solver : str
+
+    Attributes
+    ----------
+    residual : ndarray
+        The balance itself: outflow over density.
     """
-    dim = scheme.grid.dim
-    residual, rows = scheme.balance(phi)
-    if linear_solver in ("direct", "pardiso") or (linear_solver == "auto" and phi.size <= LARGEST_DIRECT[dim]):
-        name = "pardiso" if linear_solver == "pardiso" else "direct"
-        return Correction(_direct(scheme, phi, residual, rows, held, name), 0.0, 0, name)
-    s, reduction, cycles = _multigrid(scheme, phi, residual, rows, held)
-    if np.isfinite(s).all() and reduction < HOPELESS:
-        return Correction(s, max(reduction, 1e-16), cycles, "multigrid")
-    if linear_solver == "auto" and phi.size <= LARGEST_RESCUE[dim]:
-        residual, rows = scheme.balance(phi)
-        return Correction(_direct(scheme, phi, residual, rows, held, "direct"), 0.0, cycles, "direct after multigrid")
-    raise SingularSystem(f"{cycles} multigrid cycles left {reduction:.1e} of the residual")
+
+    def __init__(self, scheme: Scheme, phi: Array, held: NDArray[np.bool_], linear_solver: str) -> None:
+        self.scheme, self.phi, self.held, self.linear_solver = scheme, phi, held, linear_solver
+        self.residual, self._rows = scheme.balance(phi)
+        small = linear_solver == "auto" and phi.size <= LARGEST_DIRECT[scheme.grid.dim]
+        self._direct = _Direct(self) if small or linear_solver in ("direct", "pardiso") else None
+        self._cycles = _Cycles(self) if self._direct is None else None
+
+    def solve(self, residual: Array, *, reduction: float = REDUCTION) -> Correction:
+        """Solve K s = −residual, by cycles to a residual of ``reduction`` × the first.
+
+        Raises
+        ------
+        SingularSystem
+            If no finite solution was found.
+        """
+        taken = 0
+        if self._cycles is not None:
+            s, left, taken = self._cycles.solve(residual, reduction)
+            if np.isfinite(s).all() and left < max(HOPELESS, reduction):
+                return Correction(s, max(left, 1e-16), taken, "multigrid")
+            if self.linear_solver != "auto" or self.phi.size > LARGEST_RESCUE[self.scheme.grid.dim]:
+                raise SingularSystem(f"{taken} multigrid cycles left {left:.1e} of the residual")
+            self._cycles, self._rows = None, self.scheme.balance(self.phi)[1]
+            self._direct = _Direct(self)
+        assert self._direct is not None
+        name = "pardiso" if self.linear_solver == "pardiso" else "direct after multigrid" if taken else "direct"
+        return Correction(self._direct.solve(residual), 0.0, taken, name)
 
 
-def _multigrid(
-    scheme: Scheme, phi: Array, residual: Array, rows: Array, held: NDArray[np.bool_]
-) -> tuple[Array, float, int]:
-    held = held.reshape(scheme.shape)
-    planes, size = scheme.shape[0], phi.size
-    forms = scheme.slower(phi, SLOW)
-    if all(np.array_equal(a, b) for a, b in zip(forms[0], scheme.regular, strict=True)):
-        smoother = rows
-    else:
-        smoother = scheme.balance(phi, forms)[1]
-    diagonal = np.empty(scheme.shape)
-    in_planes(kernel.row_scales, planes, size, smoother, DOMINANCE, diagonal)
-    rhs = np.where(held, 0.0, -residual / diagonal)
-    in_planes(kernel.scale_rows, planes, size, rows, diagonal, held)
-    if smoother is not rows:
-        in_planes(kernel.scale_rows, planes, size, smoother, diagonal, held)
-    matrix = Stencil(rows, diagonal, scheme.offsets, scheme.periodic)
-    cycle = Multigrid(Stencil(smoother, diagonal, scheme.offsets, scheme.periodic), phi)
-    weight = np.maximum(np.exp(phi.min() - phi), FLOOR) ** SHARPNESS
-    s, left, cycles = fgmres(
-        matrix, cycle, rhs.ravel(), weight.ravel(), rtol=REDUCTION, max_steps=CYCLES, restart=RESTART
-    )
-    return s.reshape(phi.shape), left, cycles
+class _Cycles:
+    """Multigrid-preconditioned GMRES; takes over the rows of the Jacobian."""
+
+    def __init__(self, jacobian: Jacobian) -> None:
+        scheme, phi, rows = jacobian.scheme, jacobian.phi, jacobian._rows
+        self.held = jacobian.held.reshape(scheme.shape)
+        planes, size = scheme.shape[0], phi.size
+        forms = scheme.slower(phi, SLOW)
+        if all(np.array_equal(a, b) for a, b in zip(forms[0], scheme.regular, strict=True)):
+            smoother = rows
+        else:
+            smoother = scheme.balance(phi, forms)[1]
+        self.diagonal = np.empty(scheme.shape)
+        in_planes(kernel.row_scales, planes, size, smoother, DOMINANCE, self.diagonal)
+        in_planes(kernel.scale_rows, planes, size, rows, self.diagonal, self.held)
+        if smoother is not rows:
+            in_planes(kernel.scale_rows, planes, size, smoother, self.diagonal, self.held)
+        self.matrix = Stencil(rows, self.diagonal, scheme.offsets, scheme.periodic)
+        self.cycle = Multigrid(Stencil(smoother, self.diagonal, scheme.offsets, scheme.periodic), phi)
+        self.weight = np.maximum(np.exp(phi.min() - phi), FLOOR) ** SHARPNESS
+
+    def solve(self, residual: Array, reduction: float) -> tuple[Array, float, int]:
+        rhs = np.where(self.held, 0.0, -residual.reshape(self.held.shape) / self.diagonal)
+        s, left, cycles = fgmres(
+            self.matrix,
+            self.cycle,
+            rhs.ravel(),
+            self.weight.ravel(),
+            rtol=reduction,
+            max_steps=CYCLES,
+            restart=RESTART,
+        )
+        return s.reshape(self.weight.shape), left, cycles
 
 
-def _direct(scheme: Scheme, phi: Array, residual: Array, rows: Array, held: NDArray[np.bool_], name: str) -> Array:
-    """The likeliest cell is pinned: its balance follows from the others'."""
-    still = held.reshape(scheme.shape).copy()
-    still.flat[int(np.argmin(phi))] = True
-    rows[still] = 0.0
-    rows[still, 0] = 1.0
-    residual[still] = 0.0
-    matrix = stencil_matrix(rows, scheme.offsets, scheme.periodic)
-    if name == "pardiso":
-        return solve_pardiso(matrix, -residual.ravel()).reshape(phi.shape)
-    order = dissection(scheme.shape, scheme.periodic)
-    return solve_sparse(matrix, -residual.ravel(), order).reshape(phi.shape)
+class _Direct:
+    """A factorisation; the likeliest cell is pinned, as its balance follows from the others'."""
+
+    def __init__(self, jacobian: Jacobian) -> None:
+        scheme, rows = jacobian.scheme, jacobian._rows
+        self.shape = jacobian.phi.shape
+        self.still = jacobian.held.reshape(scheme.shape).copy()
+        self.still.flat[int(np.argmin(jacobian.phi))] = True
+        self.solver: Callable[[Array], Array]
+        if jacobian.linear_solver == "pardiso":
+            rows[self.still] = 0.0
+            rows[self.still, 0] = 1.0
+            self.solver = partial(solve_pardiso, stencil_matrix(rows, scheme.offsets, scheme.periodic))
+        else:
+            self.solver = Factorised(rows, self.still, scheme.offsets, scheme.periodic).solve
+
+    def solve(self, residual: Array) -> Array:
+        rhs = np.where(self.still, 0.0, -residual.reshape(self.still.shape)).ravel()
+        if not np.isfinite(rhs).all():
+            raise SingularSystem(NOT_FINITE)
+        return self.solver(rhs).reshape(self.shape)

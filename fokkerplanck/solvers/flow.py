@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import root
 
 from ..errors import InvalidInput
 from ..grid import Array
@@ -177,6 +176,8 @@ def _shifted(low3: Array, high3: Array, low4: Array, high4: Array) -> bool:
 
 def stable_point(velocity: Velocity, x: Array, length: Array) -> Array | None:
     """The stable zero of u close to x (within ten lengths), if there is one."""
+    from scipy.optimize import root  # slow to import, and not needed in a given box
+
     found = root(lambda y: velocity((x + length * y)[:, None], length[:, None])[:, 0], np.zeros_like(x))
     if not found.success or np.abs(found.x).max() > 10.0:
         return None

@@ -1,4 +1,4 @@
-"""Nested grids, each started from the one before, with the values and errors that their sequence implies."""
+"""Nested grids, each started from the one before, with the values and errors that they and their sequence imply."""
 
 from __future__ import annotations
 
@@ -12,45 +12,69 @@ import numpy as np
 from .. import currents
 from ..fields import FaceField
 from ..grid import Array, Grid
-from ..operators import difference_scale, physical_flux, physical_log_density, reference_log_density
-from ..poisson import without_gradient
+from ..operators import difference_scale, physical_flux
 from ..process import DiffusionProcess
-from .newton import normalise
-from .richardson import (
-    FOURTH_ORDER,
-    FOURTH_ORDER_CURRENT,
-    SECOND_ORDER,
-    estimated_error,
-    flux_correction,
-    log_density_correction,
-)
-from .transfer import prolong, prolong_faces, restrict_cells, restrict_faces
+from .richardson import SAFETY, estimated_error
+from .transfer import prolong, restrict_cells, restrict_faces
 
 STRIP = 1 / 32  # of the cells along each wall, where probability counts as sitting at the wall
 # What double precision leaves of zero, as a share of the mass or of the one-way fluxes that cancel in a current.
 ROUND_OFF = 1e-12
+SURPRISE = 2.0  # times its estimated error: a change to the next grid beyond that says that the estimates are too small
+
+
+@dataclass(frozen=True)
+class Start:
+    """Φ of the grid before on the cells of this one, and how far from the answer of that grid it was estimated to be."""
+
+    phi: Array
+    error: float  # infinite where it is not known
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Of one grid.
+
+    Attributes
+    ----------
+    phi : ndarray
+        Physical −ln p.
+    flux : FaceField
+        On the reference grid.
+    order : int
+    density_error, current_error : float, optional
+        Estimates of ∫|p − p_exact| and ∫|J − J_exact|, where the method knows them without another grid.
+    check : Answer, optional
+        Values of still higher order, good enough to measure the error of these by.
+    """
+
+    phi: Array
+    flux: FaceField
+    order: int = 2
+    density_error: float | None = None
+    current_error: float | None = None
+    check: Answer | None = None
+
+
+# (process, grid, start or None, record) → an answer, or None with record["stalled"] set
+Method = Callable[[DiffusionProcess, Grid, Start | None, dict[str, Any]], Answer | None]
 
 
 @dataclass
 class Grade:
-    """One solved grid and how it differs from the one before; Φ is physical, fluxes are those of the reference grid."""
+    """One solved grid and how it differs from the one before."""
 
     grid: Grid
-    phi: Array
-    flux: FaceField
+    answer: Answer
     force: Array | None
     drift_scale: float  # ∫|u|p: the current there would be if nothing balanced the drift
     drift_entropy: float | None  # ∫ p uᵀD⁻¹u: the entropy production if nothing balanced the drift
     current_total: float
     one_way: float  # Σ_a ∫ p D_aa/h_a: what crosses faces in one direction, of which the current is the difference
     wall_mass: dict[str, float]
-    # Relative to the grid before, on its cells: a third of the changes, and the values extrapolated with them
-    phi_correction: Array | None = None
-    flux_correction: FaceField | None = None
+    # From the grid before, on its cells: ∫|p − p'| and ∫|J − J'|
     density_change: float | None = None
     current_change: float | None = None
-    extrapolated_density_change: float | None = None
-    extrapolated_current_change: float | None = None
 
 
 @dataclass(frozen=True)
@@ -59,10 +83,6 @@ class Errors:
 
     density: float
     current: float  # absolute: ∫|J − J_exact|
-
-
-# (process, grid, Φ to start from or None, record) → Φ and the flux on the reference grid, or None with record["stalled"] set
-Method = Callable[[DiffusionProcess, Grid, Array | None, dict[str, Any]], tuple[Array, FaceField] | None]
 
 
 class Hierarchy:
@@ -74,7 +94,7 @@ class Hierarchy:
         self.grades: list[Grade] = []
         self.earlier: list[Grade] = []  # those before the last grid that failed
         self.records: list[dict[str, Any]] = []
-        self.start: Array | None = None  # Φ on the next grid
+        self.start: Start | None = None  # on the next grid
 
     def add(self, grid: Grid) -> None:
         """Solve one more grid; its record is marked ``stalled`` until it is solved."""
@@ -86,45 +106,51 @@ class Hierarchy:
         if answer is None:  # estimates compare neighbouring grids only, so they start afresh on the next one
             self.earlier = self.grades or self.earlier
             self.grades = []
-            self.start = None if self.start is None else prolong(self.start, grid)
+            self.start = None if self.start is None else Start(prolong(self.start.phi, grid), np.inf)
             return
-        grade = self._grade(grid, *answer)
-        self.start = prolong(grade.phi, grid)
+        grade = self._grade(grid, answer)
         if self.grades:
-            _compare(grade, self.grades[-1], len(self.grades) > 1)
+            _compare(grade, self.grades[-1])
         self.grades.append(grade)
+        known = self.errors().density if answer.density_error is not None else np.inf
+        self.start = Start(prolong(answer.phi, grid), known)
         record.pop("stalled")
-        production = None
+        production, production_error = None, None
         if grade.force is not None:
-            production = currents.entropy_production(physical_flux(grade.flux, grid), grade.force)
+            production = currents.entropy_production(physical_flux(answer.flux, grid), grade.force)
+            if answer.check is not None:
+                missing = physical_flux(answer.check.flux - answer.flux, grid)
+                local = currents.entropy_production_density(missing, grade.force)
+                production_error = SAFETY * float(np.sum(np.abs(local) * grid.cell_volumes))
         record |= {
+            "order": answer.order,
+            "density_error": answer.density_error,
+            "current_error": answer.current_error,
             "density_change": grade.density_change,
             "current_change": grade.current_change,
-            "extrapolated_density_change": grade.extrapolated_density_change,
-            "extrapolated_current_change": grade.extrapolated_current_change,
             "current_total": grade.current_total,
             "entropy_production": production,
+            "entropy_production_error": production_error,
             "seconds": time.perf_counter() - started,
         }
 
-    def _grade(self, grid: Grid, phi: Array, flux: FaceField) -> Grade:
+    def _grade(self, grid: Grid, answer: Answer) -> Grade:
         points = grid.cell_points()
         velocity = self.process.current_velocity(points, difference_scale(grid))
         diffusion = self.process.diffusion(points)
         force = currents.thermodynamic_force(velocity, diffusion)
-        probability = np.exp(-phi) * grid.cell_volumes
+        probability = np.exp(-answer.phi) * grid.cell_volumes
         drift_entropy = None
         if force is not None:
             drift_entropy = float(np.sum(probability * np.einsum("i...,i...->...", force, velocity)))
         rates = (diffusion[a, a] / grid.along(grid.widths(a), a) for a in range(grid.dim))
         return Grade(
             grid=grid,
-            phi=phi,
-            flux=flux,
+            answer=answer,
             force=force,
             drift_scale=float(np.sum(probability * np.sqrt(np.sum(velocity**2, axis=0)))),
             drift_entropy=drift_entropy,
-            current_total=currents.total_current(physical_flux(flux, grid)),
+            current_total=currents.total_current(physical_flux(answer.flux, grid)),
             one_way=sum(float(np.sum(probability * rate)) for rate in rates),
             wall_mass=wall_mass(probability, grid, self.process.names),
         )
@@ -134,21 +160,29 @@ class Hierarchy:
         """Neighbouring grids up to the last one that was solved."""
         return self.grades or self.earlier
 
-    def errors(self, *, extrapolated: bool) -> Errors:
-        """Of the values of the finest grid, plain or extrapolated."""
-        grades = self.solved
-        floor = ROUND_OFF * grades[-1].one_way
-        if extrapolated:
-            density = estimated_error([g.extrapolated_density_change for g in grades], ROUND_OFF, FOURTH_ORDER)
-            changes = [g.extrapolated_current_change for g in grades]
-            return Errors(density, estimated_error(changes, floor, FOURTH_ORDER_CURRENT))
-        density = estimated_error([g.density_change for g in grades], ROUND_OFF, SECOND_ORDER)
-        return Errors(density, estimated_error([g.current_change for g in grades], floor, SECOND_ORDER))
+    def errors(self) -> Errors:
+        """Of the finest grid: its own estimates where it has them, else those implied by the changes between grids.
 
-    def accurate(self, tolerance: float, *, extrapolated: bool) -> bool:
-        if not self.grades:
+        An own estimate grows by as much as the change from the grid before exceeds what that one's own estimate allowed.
+        """
+        grades = self.solved
+        last = grades[-1]
+        floor = ROUND_OFF * last.one_way
+        density, current = last.answer.density_error, last.answer.current_error
+        if density is None or current is None:
+            return Errors(
+                estimated_error([g.density_change for g in grades], ROUND_OFF),
+                estimated_error([g.current_change for g in grades], floor),
+            )
+        if len(grades) > 1:
+            density *= _surprise(last.density_change, grades[-2].answer.density_error, ROUND_OFF)
+            current *= _surprise(last.current_change, grades[-2].answer.current_error, floor)
+        return Errors(max(SAFETY * density, ROUND_OFF), max(SAFETY * current, floor))
+
+    def accurate(self, tolerance: float) -> bool:
+        if len(self.grades) < 2:  # one grid alone may miss what it does not resolve
             return False
-        errors, last = self.errors(extrapolated=extrapolated), self.grades[-1]
+        errors, last = self.errors(), self.grades[-1]
         if errors.density > tolerance:
             return False
         if errors.current <= ROUND_OFF * last.one_way:  # all that double precision leaves of a current that is zero
@@ -156,42 +190,19 @@ class Hierarchy:
         unseen = errors.current > 0.25 * last.current_total
         return errors.current <= tolerance * (last.drift_scale if unseen else last.current_total)
 
-    def values(self, *, extrapolated: bool) -> tuple[Array, FaceField]:
-        """Φ, normalised, and the flux on the finest grid, both physical."""
-        last = self.solved[-1]
-        if not extrapolated or last.phi_correction is None or last.flux_correction is None:
-            return last.phi, physical_flux(last.flux, last.grid)
-        phi = last.phi + prolong(last.phi_correction, self.solved[-2].grid)
-        phi = physical_log_density(normalise(reference_log_density(phi, last.grid), last.grid.reference), last.grid)
-        correction = prolong_faces(last.flux_correction, last.grid.reference)
-        flux = last.flux + without_gradient(correction)[0]  # interpolation leaves a divergence of fourth order
-        return phi, physical_flux(flux, last.grid)
+
+def _surprise(change: float | None, estimate: float | None, floor: float) -> float:
+    if change is None or estimate is None:
+        return 1.0
+    return max(1.0, change / (SURPRISE * max(estimate, floor)))
 
 
-def _compare(fine: Grade, coarse: Grade, twice: bool) -> None:
-    """Changes from ``coarse`` to ``fine``; if ``twice`` also those of the extrapolated values, on the grid before."""
+def _compare(fine: Grade, coarse: Grade) -> None:
+    """Changes from ``coarse`` to ``fine``."""
     grid = coarse.grid
-    phi, flux = restrict_cells(fine.phi, fine.grid), restrict_faces(fine.flux, grid.reference)
-    fine.phi_correction = log_density_correction(phi, coarse.phi)
-    fine.flux_correction = flux_correction(flux, coarse.flux)
-    fine.density_change = _distance(phi, coarse.phi, grid)
-    fine.current_change = currents.total_current(physical_flux(flux - coarse.flux, grid))
-    if not twice:
-        return
-    assert coarse.phi_correction is not None
-    assert coarse.flux_correction is not None
-    # 4/3 of the change added to the coarser grid's value, a third to the finer one's: the same limit.
-    better = restrict_cells(coarse.phi + 4.0 * fine.phi_correction, grid)
-    before = restrict_cells(coarse.phi, grid) + coarse.phi_correction
-    coarsest = _half(grid)
-    fine.extrapolated_density_change = _distance(better, before, coarsest)
-    better_flux = restrict_faces(coarse.flux + fine.flux_correction * 4.0, coarsest.reference)
-    before_flux = restrict_faces(coarse.flux, coarsest.reference) + coarse.flux_correction
-    fine.extrapolated_current_change = currents.total_current(physical_flux(better_flux - before_flux, coarsest))
-
-
-def _half(grid: Grid) -> Grid:
-    return Grid(grid.box, tuple(n // 2 for n in grid.shape), maps=grid.maps)
+    phi, flux = restrict_cells(fine.answer.phi, fine.grid), restrict_faces(fine.answer.flux, grid.reference)
+    fine.density_change = _distance(phi, coarse.answer.phi, grid)
+    fine.current_change = currents.total_current(physical_flux(flux - coarse.answer.flux, grid))
 
 
 def _distance(phi: Array, other: Array, grid: Grid) -> float:

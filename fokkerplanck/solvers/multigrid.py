@@ -223,7 +223,7 @@ def _bordered_inverse(matrix: Array, phi: Array) -> Array:
     n = matrix.shape[0]
     probability = np.exp(phi.min() - phi.ravel())
     bordered = np.block([[matrix, np.ones((n, 1))], [probability[None] / probability.sum(), np.zeros((1, 1))]])
-    return np.ascontiguousarray(sla.inv(bordered)[:n, :n])
+    return np.ascontiguousarray(np.linalg.inv(bordered)[:n, :n])
 
 
 def fgmres(

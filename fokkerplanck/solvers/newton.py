@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from scipy import ndimage
 from scipy.sparse.csgraph import connected_components
 
 from ..errors import FokkerPlanckError
@@ -19,7 +18,7 @@ from ..grid import Array, Grid
 from ..kernels import flux as kernel
 from ..operators import FaceCoefficients
 from ..poisson import without_gradient
-from .correction import newton_correction
+from .correction import Jacobian
 from .linear import SingularSystem
 from .scheme import Scheme
 
@@ -37,6 +36,7 @@ MAX_STEPS = 40
 COARSE_SWEEPS = 6  # of the monotone start; its cross drift settles to a few per cent in that many
 
 
+ROUGH = 1e-2  # the same where a correction follows: it takes whatever is left with it
 ENOUGH = 1e-4  # of the first step on a grid, which is the change from the grid before: the error of the equations, not the grid
 
 
@@ -64,6 +64,8 @@ class Level:
         What solved the linear systems.
     up_to_date : bool
         Whether the cross drift of the frozen faces is that of the result; False where bringing it up to date did not settle.
+    thorough : bool
+        False where it was left for a correction of higher order to finish.
     """
 
     grid: Grid
@@ -74,6 +76,7 @@ class Level:
     regular_mass: float
     solver: str
     up_to_date: bool
+    thorough: bool = True
 
 
 def normalise(phi: Array, grid: Grid) -> Array:
@@ -89,6 +92,7 @@ def solve_level(
     steepest: float,
     fastest: float = FASTEST,
     linear_solver: str = "auto",
+    rough: bool = False,
 ) -> Level:
     """Newton's method from Φ = ``start``.
 
@@ -98,7 +102,9 @@ def solve_level(
         Faces across which the starting Φ varies by more than ``steepest``, or whose cell Péclet number exceeds ``fastest``,
         use the monotone flux; see docs/method.md.
     linear_solver : str
-        See :func:`linear.correction`.
+        See :class:`correction.Jacobian`.
+    rough : bool
+        Stop as soon as a correction of higher order can take over.
 
     Raises
     ------
@@ -109,13 +115,15 @@ def solve_level(
     phi = normalise(start, scheme.grid)
     _check_connected(phi, scheme.grid)
     scheme.freeze(phi, steepest, fastest, CROSS_LIMIT)
-    level = _newton(scheme, phi, linear_solver)
+    level = replace(_newton(scheme, phi, linear_solver, rough), thorough=not rough)
     if 1.0 - level.regular_mass < REGULAR:
         return replace(level, up_to_date=True)
+    if rough:
+        return level
     for _ in range(REFRESHES):
         scheme.freeze(level.phi, steepest, fastest, CROSS_LIMIT)
         try:
-            refreshed = _newton(scheme, level.phi, linear_solver)
+            refreshed = _newton(scheme, level.phi, linear_solver, rough)
         except Stalled:
             break  # what was frozen with the first reference stands: it is a solution, if a less accurate one
         moved = float(np.sum(np.abs(np.exp(-refreshed.phi) - np.exp(-level.phi)))) * scheme.grid.cell_volume
@@ -125,13 +133,14 @@ def solve_level(
     return level
 
 
-def _newton(scheme: Scheme, phi: Array, linear_solver: str) -> Level:
+def _newton(scheme: Scheme, phi: Array, linear_solver: str, rough: bool) -> Level:
     """Newton's method with the forms of the faces as they are."""
     grid = scheme.grid
     previous, smallest, since, first, cycles = np.inf, np.inf, 0, 0.0, 0
     for step in range(1, MAX_STEPS + 1):
         try:
-            correction = newton_correction(scheme, phi, _negligible(phi, grid), linear_solver)
+            jacobian = Jacobian(scheme, phi, negligible(phi, grid), linear_solver)
+            correction = jacobian.solve(jacobian.residual)
         except SingularSystem as error:
             raise Stalled(str(error)) from error
         s = correction.s
@@ -145,7 +154,8 @@ def _newton(scheme: Scheme, phi: Array, linear_solver: str) -> Level:
         # What is left after this step: what the linear solve left of it and its square, or its rate of convergence where
         # that is linear (next to walls, where the Jacobian is compact).
         left = size * max(correction.reduction + size, size / previous)
-        enough = max(SETTLED, ENOUGH * first if correction.reduction > 0.0 else 0.0)
+        share = ROUGH if rough else ENOUGH if correction.reduction > 0.0 else 0.0
+        enough = max(SETTLED, share * first)
         # Below 1e-7 a step that does not shrink the last one much is round-off.
         settled = left < enough or (size < 1e-7 and size > 0.25 * previous)
         if settled:
@@ -164,15 +174,27 @@ def _newton(scheme: Scheme, phi: Array, linear_solver: str) -> Level:
     raise Stalled(f"after {step} Newton steps the last one still moves {size:.1e} of the probability")
 
 
-def _negligible(phi: Array, grid: Grid) -> NDArray[np.bool_]:
+def negligible(phi: Array, grid: Grid) -> NDArray[np.bool_]:
     """Cells that are negligible with all their neighbours, so that what flows into them is negligible too."""
-    mode = ["wrap" if ring else "nearest" for ring in grid.periodic]
-    return np.asarray(ndimage.minimum_filter(phi, size=3, mode=mode) > phi.min() + NEGLIGIBLE)
+    near = ~(phi > phi.min() + NEGLIGIBLE)
+    for axis in (a for a in range(grid.dim) if not near.all()):
+        here = np.moveaxis(near, axis, 0)
+        wide = here.copy()
+        wide[1:] |= here[:-1]
+        wide[:-1] |= here[1:]
+        if grid.periodic[axis]:
+            wide[0] |= here[-1]
+            wide[-1] |= here[0]
+        near = np.moveaxis(wide, 0, axis)
+    return np.ascontiguousarray(~near)
 
 
 def _check_connected(phi: Array, grid: Grid) -> None:
     """Refuse a density whose parts only exchange probability through negligible cells: their weights would be arbitrary."""
-    region, count = _regions(~_negligible(phi, grid), grid.periodic)
+    active = ~negligible(phi, grid)
+    if active.all():
+        return
+    region, count = _regions(active, grid.periodic)
     if count == 1:
         return
     weight = np.bincount(region.ravel(), np.exp(phi.min() - phi).ravel(), minlength=count + 1)[1:]
@@ -186,6 +208,8 @@ def _check_connected(phi: Array, grid: Grid) -> None:
 
 def _regions(active: NDArray[np.bool_], periodic: tuple[bool, ...]) -> tuple[NDArray[np.intp], int]:
     """Number the sets of active cells that are connected through faces from 1; inactive cells are 0."""
+    from scipy import ndimage  # slow to import, and only needed where there are negligible cells
+
     labels, count = ndimage.label(active)
     edges = [np.zeros((2, 0), dtype=np.intp)]
     for axis in (a for a, ring in enumerate(periodic) if ring):

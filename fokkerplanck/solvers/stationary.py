@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 
 from ..errors import BoxWarning, InvalidInput, NotConverged
-from ..fields import FaceField
-from ..grid import Array, Box, Grid
+from ..grid import Box, Grid
+from ..operators import physical_flux
 from ..process import DiffusionProcess
 from ..progress import progress_bar
 from ..results import Solution
 from .domain import check_box, find_box
 from .fipy_reference import solve_fipy
 from .generator import solve_monotone
-from .hierarchy import ROUND_OFF, Hierarchy, Method
+from .hierarchy import ROUND_OFF, Answer, Hierarchy, Method, Start
 from .log_density import COARSEST, solve_log_density
 
 # Cells that two gigabytes hold, and two cores solve in some ten seconds (1-D, 2-D) or a minute (3-D).
@@ -44,7 +44,7 @@ def solve_stationary(
     maps: Any = None,
     method: str = "log-density",
     linear_solver: str = "auto",
-    extrapolate: bool | None = None,
+    order: int = 4,
     max_cells: int | None = None,
     max_seconds: float | None = None,
     max_wall_mass: float | None = None,
@@ -77,9 +77,10 @@ def solve_stationary(
     linear_solver : {"auto", "direct", "multigrid", "pardiso"}
         For the Newton steps of the log-density scheme. "auto": direct on small grids, multigrid beyond, and direct where
         multigrid stalls. "pardiso" needs the package pypardiso.
-    extrapolate : bool, optional
-        Whether to return Richardson-extrapolated values, of fourth order where the solution is smooth, with estimates that are
-        safe rather than sharp. By default only where the plain values of a grid are not within ``rtol`` and these are.
+    order : {4, 2}
+        Of the log-density method: 4, the scheme's values corrected by differences of higher order, with the error that still
+        higher ones see; or 2, the scheme's own values, with errors from their changes between grids. A grid on which no
+        correction succeeds keeps its own values, ``diagnostics["order"]`` says which. Other methods are of order 2 at most.
     max_cells : int, optional
         Stop refining beyond this many cells; by default 2²⁰ in one and two dimensions, 2²¹ in three, fewer for other methods.
     max_seconds : float, optional
@@ -121,7 +122,7 @@ def solve_stationary(
     >>> bool(sol.error < 1e-3), bool((sol.density > 0).all())
     (True, True)
     """
-    _check_arguments(process, box, method, linear_solver)
+    _check_arguments(process, box, method, linear_solver, order)
     tolerance = _number("rtol", rtol, ACCURACY, 1e-10, 1.0, "a number from 1e-10 (round-off of a solve) to below 1")
     if rtol is not None and shape is not None:
         raise InvalidInput("expected rtol (refine until accurate) or shape (this grid), got both")
@@ -138,7 +139,10 @@ def solve_stationary(
         box, found = domain.box, domain.reason
     grids = _nested(box, shape, maps, int(limit))
     started = time.perf_counter()
-    hierarchy = Hierarchy(process, _method(method, linear_solver, seconds if np.isfinite(seconds) else FIPY_SECONDS))
+    hierarchy = Hierarchy(
+        process,
+        _method(method, linear_solver, order, grids[-1].shape, seconds if np.isfinite(seconds) else FIPY_SECONDS),
+    )
     settings = {
         "method": method,
         "rtol": None if shape is not None else tolerance,
@@ -147,7 +151,7 @@ def solve_stationary(
         "max_wall_mass": allowed,
         "box": "given" if found is None else found,
     }
-    late, done, extrapolated = "", False, bool(extrapolate)
+    late, done = "", False
     with progress_bar("solving", sum(grid.size for grid in grids), show=progress) as advance:
         for grid in grids:
             late = _late(hierarchy, grid, time.perf_counter() - started, seconds)
@@ -158,18 +162,14 @@ def solve_stationary(
             except KeyboardInterrupt as error:
                 hierarchy.records.pop()
                 if hierarchy.solved:
-                    error.best = _solution(process, hierarchy, extrapolated, settings)  # type: ignore[attr-defined]
+                    error.best = _solution(process, hierarchy, settings)  # type: ignore[attr-defined]
                 raise
             advance(grid.size)
             if shape is None:
-                # Plain values first: their estimates are sharp, those of extrapolated ones lag a grid behind.
-                extrapolated = bool(extrapolate)
-                done = hierarchy.accurate(tolerance, extrapolated=extrapolated)
-                if not done and extrapolate is None:
-                    done = extrapolated = hierarchy.accurate(tolerance, extrapolated=True)
+                done = hierarchy.accurate(tolerance)
                 if done:
                     break
-    solution = _solution(process, hierarchy, extrapolated, settings | {"seconds": time.perf_counter() - started})
+    solution = _solution(process, hierarchy, settings | {"seconds": time.perf_counter() - started})
     _check(solution, hierarchy, finest=grids[-1], late=late)
     if shape is None and not done:
         raise NotConverged(
@@ -182,7 +182,7 @@ def solve_stationary(
     return solution
 
 
-def _check_arguments(process: Any, box: Any, method: Any, linear_solver: Any) -> None:
+def _check_arguments(process: Any, box: Any, method: Any, linear_solver: Any, order: Any) -> None:
     if not isinstance(process, DiffusionProcess) or not isinstance(box, Box | None):
         raise InvalidInput(
             f"expected a DiffusionProcess and a Box, got {type(process).__name__} and {type(box).__name__}"
@@ -195,6 +195,8 @@ def _check_arguments(process: Any, box: Any, method: Any, linear_solver: Any) ->
         )
     if method not in METHODS:
         raise InvalidInput(f"method: expected one of {METHODS}, got {method!r}")
+    if order not in (2, 4):
+        raise InvalidInput(f"order: expected 4 (corrected by differences of higher order) or 2, got {order!r}")
     if linear_solver not in LINEAR_SOLVERS:
         raise InvalidInput(f"linear_solver: expected one of {LINEAR_SOLVERS}, got {linear_solver!r}")
 
@@ -207,23 +209,28 @@ def _number(name: str, value: Any, default: float, above: float, most: float, ex
     return float(value)
 
 
-def _method(name: str, linear_solver: str, seconds: float) -> Method:
+def _method(name: str, linear_solver: str, order: int, finest: tuple[int, ...], seconds: float) -> Method:
     if name == "monotone":
         return _monotone
     if name == "fipy":
         return partial(_fipy, seconds=seconds)
-    return partial(solve_log_density, linear_solver=linear_solver)
+
+    def log_density(
+        process: DiffusionProcess, grid: Grid, start: Start | None, record: dict[str, Any]
+    ) -> Answer | None:
+        last = grid.shape == finest
+        return solve_log_density(process, grid, start, record, linear_solver=linear_solver, order=order, finest=last)
+
+    return log_density
 
 
-def _monotone(
-    process: DiffusionProcess, grid: Grid, start: Array | None, record: dict[str, Any]
-) -> tuple[Array, FaceField]:
-    return solve_monotone(process, grid)
+def _monotone(process: DiffusionProcess, grid: Grid, start: Start | None, record: dict[str, Any]) -> Answer:
+    return Answer(*solve_monotone(process, grid))
 
 
 def _fipy(
-    process: DiffusionProcess, grid: Grid, start: Array | None, record: dict[str, Any], *, seconds: float
-) -> tuple[Array, FaceField]:
+    process: DiffusionProcess, grid: Grid, start: Start | None, record: dict[str, Any], *, seconds: float
+) -> Answer:
     """FiPy's density as a logarithm: refused where it is not positive."""
     result = solve_fipy(process, grid, max_seconds=seconds, progress=False)
     record |= {key: value for key, value in result.diagnostics.items() if key not in ("method", "seconds")}
@@ -235,7 +242,7 @@ def _fipy(
             "shrink the box, or use method='log-density'; FiPy's own density is in this exception's .best",
             best=result,
         )
-    return -np.log(result.density), result.flux
+    return Answer(-np.log(result.density), result.flux)
 
 
 def _late(hierarchy: Hierarchy, grid: Grid, elapsed: float, seconds: float) -> str:
@@ -251,22 +258,19 @@ def _late(hierarchy: Hierarchy, grid: Grid, elapsed: float, seconds: float) -> s
     )
 
 
-def _solution(
-    process: DiffusionProcess, hierarchy: Hierarchy, extrapolated: bool, settings: dict[str, Any]
-) -> Solution:
+def _solution(process: DiffusionProcess, hierarchy: Hierarchy, settings: dict[str, Any]) -> Solution:
     if not hierarchy.solved:
         reasons = "; ".join(f"{r['shape']}: {r['stalled']}" for r in hierarchy.records if "stalled" in r)
         raise NotConverged(
             f"no density was found on any of the grids tried ({reasons}). Give a box that holds the density more "
             "tightly, or less anisotropic noise"
         )
-    last, errors = hierarchy.solved[-1], hierarchy.errors(extrapolated=extrapolated)
-    phi, flux = hierarchy.values(extrapolated=extrapolated)
+    last, errors = hierarchy.solved[-1], hierarchy.errors()
     total = last.current_total
     diagnostics = {
         "interpretation": process.interpretation,
         "levels": hierarchy.records,
-        "extrapolated": extrapolated,
+        "order": last.answer.order,
         "drift_scale": last.drift_scale,
         "drift_entropy": last.drift_entropy,
         "wall_mass": last.wall_mass,
@@ -275,8 +279,8 @@ def _solution(
     return Solution(
         grid=last.grid,
         names=process.names,
-        phi=phi,
-        flux=flux,
+        phi=last.answer.phi,
+        flux=physical_flux(last.answer.flux, last.grid),
         force=last.force,
         error=errors.density,
         current_error=float(errors.current / total if total > 0.0 else np.inf),

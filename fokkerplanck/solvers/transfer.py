@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..fields import FaceField, to_centers, to_faces
+from ..differences import to_faces
+from ..fields import FaceField
 from ..grid import Array, Grid
 
 
@@ -62,27 +63,3 @@ def restrict_faces(field: FaceField, coarse: Grid) -> FaceField:
             values = np.moveaxis(0.5 * (lines[::2] + lines[1::2]), 0, other)
         components.append(values)
     return FaceField(coarse, tuple(components))
-
-
-def prolong_faces(field: FaceField, fine: Grid) -> FaceField:
-    """Face means on the halved grid: cubic along the normal, linear along the faces with the mean of each kept."""
-    components = []
-    for axis, component in enumerate(field.components):
-        periodic = field.grid.periodic
-        lines = np.moveaxis(component, axis, 0)
-        both = np.empty((2 * lines.shape[0] - 1, *lines.shape[1:]))
-        both[::2] = lines
-        both[1::2] = to_centers(lines, 0, periodic[axis])
-        values = np.moveaxis(both, 0, axis)
-        for other in (a for a in range(fine.dim) if a != axis):
-            values = np.moveaxis(_split(np.moveaxis(values, other, 0), periodic[other]), 0, other)
-        components.append(values)
-    return FaceField(fine, tuple(components))
-
-
-def _split(means: Array, periodic: bool) -> Array:
-    """Means over the halves of every interval, from a slope through its neighbours."""
-    slope = 0.5 * (np.roll(means, -1, 0) - np.roll(means, 1, 0)) if periodic else np.gradient(means, axis=0)
-    out = np.empty((2 * means.shape[0], *means.shape[1:]))
-    out[::2], out[1::2] = means - 0.25 * slope, means + 0.25 * slope
-    return out
