@@ -36,7 +36,6 @@ MAX_STEPS = 40
 COARSE_SWEEPS = 6  # of the monotone start; its cross drift settles to a few per cent in that many
 
 
-ROUGH = 1e-2  # the same where a correction follows: it takes whatever is left with it
 ENOUGH = 1e-4  # of the first step on a grid, which is the change from the grid before: the error of the equations, not the grid
 
 
@@ -104,7 +103,7 @@ def solve_level(
     linear_solver : str
         See :class:`correction.Jacobian`.
     rough : bool
-        Stop as soon as a correction of higher order can take over.
+        Whether a correction of higher order follows: it takes what is left with it, and frozen faces stay as they are.
 
     Raises
     ------
@@ -154,7 +153,7 @@ def _newton(scheme: Scheme, phi: Array, linear_solver: str, rough: bool) -> Leve
         # What is left after this step: what the linear solve left of it and its square, or its rate of convergence where
         # that is linear (next to walls, where the Jacobian is compact).
         left = size * max(correction.reduction + size, size / previous)
-        share = ROUGH if rough else ENOUGH if correction.reduction > 0.0 else 0.0
+        share = ENOUGH if rough or correction.reduction > 0.0 else 0.0
         enough = max(SETTLED, share * first)
         # Below 1e-7 a step that does not shrink the last one much is round-off.
         settled = left < enough or (size < 1e-7 and size > 0.25 * previous)
