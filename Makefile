@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 NOTEBOOKS := $(wildcard notebooks/*.md)
 EXECUTED := $(NOTEBOOKS:notebooks/%.md=build/notebooks/%.ipynb)
 
-BENCHMARKS := accuracy trust peers scaling
+BENCHMARKS := accuracy trust peers scaling helmholtz
 
 .PHONY: help run test lint format docs notebooks bench $(BENCHMARKS:%=bench-%) picture clean
 .DELETE_ON_ERROR:
@@ -56,6 +56,7 @@ bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/trust.py --dim 1 --dim 2 --count 40
 	$(BIN)/python benchmarks/peers.py --problem a --problem b --problem ring --peer scikit-fem --peer "scikit-fem everywhere" --peer FiPy --cap 20
 	$(BIN)/python benchmarks/scaling.py --quick
+	$(BIN)/python benchmarks/helmholtz.py
 
 $(BENCHMARKS:%=bench-%): bench-%: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/$*.py $(ARGS)
@@ -77,5 +78,5 @@ $(VENV)/installed-%: pyproject.toml | $(VENV)/bin/python
 
 clean:
 	rm -rf $(VENV) build dist out docs/_build docs/notebooks
-	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
 	find fokkerplanck tests -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -18,15 +18,15 @@ from .errors import (
     NoStationaryState,
     NotConverged,
 )
+from .fields import EdgeField, FaceField
 from .grid import Box, Grid
-from .helmholtz import HelmholtzSplit, helmholtz
+from .helmholtz import Extremum, HelmholtzSplit, helmholtz
 from .maps import Algebraic, Edges, Sinh, Uniform
-from .operators import FaceField
 from .process import DiffusionProcess
 from .results import Solution, load
 from .solvers.chain import stationary_distribution
 from .solvers.domain import Domain, check_box, find_box
-from .solvers.generator import generator
+from .solvers.generator import current, generator
 from .solvers.stationary import solve_stationary
 
 if TYPE_CHECKING:
@@ -49,7 +49,9 @@ __all__ = [
     "DetailedBalance",
     "DiffusionProcess",
     "Domain",
+    "EdgeField",
     "Edges",
+    "Extremum",
     "FaceField",
     "FokkerPlanckError",
     "Grid",
@@ -66,6 +68,7 @@ __all__ = [
     "cases",
     "check_box",
     "compare",
+    "current",
     "detailed_balance",
     "evolve",
     "find_box",

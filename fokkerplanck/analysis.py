@@ -97,9 +97,11 @@ class Analysis:
             ("current", f"∫|J| = {currents.total_current(sol.flux):.4g}, relative error {_percent(sol.current_error)}"),
             ("Helmholtz shares", ", ".join(f"{name} {_percent(share)}" for name, share in split.shares.items())),
         ]
-        if split.psi is not None:
-            peak = split.psi.flat[np.argmax(np.abs(split.psi))]
-            rows.append(("stream function", f"largest value {peak:.4g} per unit time"))
+        if split.extremum is not None:
+            top = split.extremum
+            rows.append(("stream function", f"largest value {top.value:.4g} per unit time, at {_vector(top.position)}"))
+        for name, flux in split.harmonic_flux.items():
+            rows.append((f"flux round {name}", f"{flux:.4g} per unit time"))
         if self.balance is not None:
             balance = self.balance
             rows.append(
@@ -146,10 +148,13 @@ class Analysis:
                 "estimated_relative_L1_error": sol.current_error,
                 "circulation": sol.circulation,
                 "helmholtz_shares": self.split.shares,
+                "harmonic_flux": self.split.harmonic_flux,
             },
             "remarks": self.remarks,
             "diagnostics": sol.diagnostics,
         }
+        if self.split.extremum is not None:
+            out["current"]["stream_function_extremum"] = vars(self.split.extremum)
         if self.balance is not None:
             out["detailed_balance"] = vars(self.balance)
         if self.run is not None and self.comparison is not None:
@@ -165,6 +170,8 @@ class Analysis:
         dataset["potential"] = split.potential
         if split.stream_function is not None:
             dataset["stream_function"] = split.stream_function
+        if split.vector_potential is not None:
+            dataset.update(split.vector_potential)
         if self.run is not None and self.comparison is not None:
             fields = {
                 "simulated_density": (self.run.density, sol.density),

@@ -9,8 +9,8 @@ import numpy as np
 from scipy.special import fdtrc, stdtr
 
 from .errors import InvalidInput
+from .fields import FaceField
 from .grid import Array, Grid
-from .operators import FaceField
 from .results import Solution
 
 if TYPE_CHECKING:

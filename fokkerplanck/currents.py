@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .fields import FaceField
 from .grid import Array
-from .operators import FaceField
 from .process import smallest_correlation
 
 SINGULAR = 1e-12  # smallest eigenvalue of D/√(D_ii D_jj) below which D⁻¹ is round-off of D

@@ -1,6 +1,7 @@
 """Geometry only: the box, the tensor-product grid in it, and its staggered locations.
 
-Cells carry densities, faces carry the normal component of the current, nodes carry the stream function::
+Cells carry densities, faces the normal component of the current, nodes the stream function (in space, edges the vector
+potential)::
 
         axis 1
           ^       node ---- face[1] ---- node
@@ -264,6 +265,10 @@ class Grid:
         """Coordinates of the centres of the faces normal to one axis, shape (d, *face_shape(axis))."""
         lines = [self.edges(a) if a == axis else self.centers(a) for a in range(self.dim)]
         return np.stack(np.meshgrid(*lines, indexing="ij"))
+
+    def edge_shape(self, axis: int) -> tuple[int, ...]:
+        """Shape of an array on the edges along one axis: cells along it, nodes along the others; along none, on the nodes."""
+        return tuple(n + (a != axis) for a, n in enumerate(self.shape))
 
     def refine(self) -> Grid:
         """Every cell halved along every axis, in the reference coordinate; the maps stay."""

@@ -1,14 +1,13 @@
-"""Process × grid: coefficients on faces in reference coordinates, fields of face fluxes, their divergence, and the way back."""
+"""Process × grid: coefficients on faces in reference coordinates, and the way back."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import reduce
 
 import numpy as np
 
-from .differences import to_centers, to_points
 from .errors import InvalidInput
+from .fields import FaceField
 from .grid import Array, Grid
 from .maps import Uniform
 from .process import DiffusionProcess
@@ -16,83 +15,6 @@ from .process import DiffusionProcess
 # Differences of D reach two steps of 1e-3 × this many cells past a face: 0.2 of a cell, so never outside the box.
 CELLS_PER_SCALE = 100
 SEAM = 1e-6  # relative mismatch round a ring: above the 1e-9 of the differences of D, below any real jump
-
-
-@dataclass(frozen=True)
-class FaceField:
-    """Normal components of a vector field on the staggered faces of a grid, each the mean over its face.
-
-    Attributes
-    ----------
-    grid : Grid
-    components : tuple of d arrays
-        ``components[a]`` has shape ``grid.face_shape(a)``; a periodic axis stores its first face again as its last.
-    """
-
-    grid: Grid
-    components: tuple[Array, ...]
-
-    def __post_init__(self) -> None:
-        shapes = tuple(c.shape for c in self.components)
-        expected = tuple(self.grid.face_shape(a) for a in range(self.grid.dim))
-        if shapes != expected:
-            raise InvalidInput(f"face components: expected shapes {expected}, got {shapes}")
-
-    def divergence(self) -> Array:
-        """∇·F of each cell: the sum of its outward fluxes per volume, shape ``grid.shape``."""
-        total = np.zeros(self.grid.shape)
-        for axis, component in enumerate(self.components):
-            total += np.diff(component, axis=axis) / self.grid.along(self.grid.widths(axis), axis)
-        return total
-
-    def inner(self, other: FaceField) -> float:
-        """∫ F·G with every face standing for the volume between the cell centres beside it (at a wall, that up to the wall)."""
-        return sum(
-            float(np.sum(_face_weights(self.grid, axis) * f * g))
-            for axis, (f, g) in enumerate(zip(self.components, other.components, strict=True))
-        )
-
-    def norm(self) -> float:
-        """(∫|F|²)^½."""
-        return float(np.sqrt(self.inner(self)))
-
-    def largest(self) -> float:
-        """Largest absolute face value."""
-        return max(float(np.abs(c).max()) for c in self.components)
-
-    def __sub__(self, other: FaceField) -> FaceField:
-        return FaceField(self.grid, tuple(f - g for f, g in zip(self.components, other.components, strict=True)))
-
-    def __add__(self, other: FaceField) -> FaceField:
-        return FaceField(self.grid, tuple(f + g for f, g in zip(self.components, other.components, strict=True)))
-
-    def __mul__(self, factor: float) -> FaceField:
-        return FaceField(self.grid, tuple(factor * c for c in self.components))
-
-    def centered(self) -> Array:
-        """Vectors at the cell centres, sixth order, from components that are means over their faces; shape (d, *shape)."""
-        grid, vectors = self.grid, []
-        for axis, component in enumerate(self.components):
-            others = [a for a in range(grid.dim) if a != axis]
-            values = component  # on a stretched grid: × area, which is smooth in the reference coordinates
-            for other in others:
-                if not isinstance(grid.maps[other], Uniform):
-                    values = values * grid.along(grid.widths(other) / grid.spacing[other], other)
-            values = to_centers(values, axis, grid.periodic[axis], 6)
-            for other in others:
-                values = to_points(values, other, grid.periodic[other], 6)
-                if not isinstance(grid.maps[other], Uniform):
-                    values = values / grid.along(grid.stretch(other)[1], other)
-            vectors.append(values)
-        return np.stack(vectors)
-
-
-def _face_weights(grid: Grid, axis: int) -> Array:
-    """Area × distance of the neighbouring cell centres."""
-    lines = [grid.widths(a) if a != axis else grid.distances(a) for a in range(grid.dim)]
-    if grid.periodic[axis]:
-        lines[axis][[0, -1]] *= 0.5  # the same face, stored twice
-    return reduce(np.multiply, (grid.along(line, a) for a, line in enumerate(lines)))
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ import numpy as np
 
 from . import currents
 from .errors import InvalidInput
+from .fields import FaceField
 from .grid import Array, Box, Grid
 from .maps import Edges
-from .operators import FaceField
 
 if TYPE_CHECKING:
     import xarray as xr

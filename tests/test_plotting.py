@@ -19,7 +19,7 @@ import fokkerplanck as fp
 from fokkerplanck import plotting
 from fokkerplanck.compare import compare
 from fokkerplanck.errors import InvalidInput
-from fokkerplanck.operators import FaceField
+from fokkerplanck.fields import FaceField
 from fokkerplanck.plotting import frame, numbers, streams
 from fokkerplanck.sgd import SGD, linear_regression, logistic_regression
 

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from ..currents import total_current
 from ..differences import ACROSS, ALONG, SLOPE, padded, to_means
+from ..fields import FaceField
 from ..grid import Array, Grid
 from ..kernels import high_order as kernel
 from ..maps import Uniform
-from ..operators import FaceCoefficients, FaceField, physical_coefficients, physical_flux, physical_log_density
-from ..poisson import gradient_part
+from ..operators import FaceCoefficients, physical_coefficients, physical_flux, physical_log_density
+from ..poisson import without_gradient
 from .correction import Jacobian
 from .newton import negligible, normalise
 from .scheme import Scheme
@@ -143,7 +144,7 @@ def _step(jacobian: Jacobian, fluxes: _Fluxes, order: int, psi: Array, reduction
     mean = float(np.sum(probability * correction.s))
     flux = flux + scheme.flux(base, correction.s) - scheme.flux(base, np.zeros_like(base))
     if correction.reduction > 0.0:
-        flux = flux - gradient_part(flux)[0]  # the imbalance that the iterations left
+        flux = without_gradient(flux)[0]  # the imbalance that the iterations left
     change = correction.s * np.exp(psi - base)
     ratio = np.minimum(np.maximum(1.0 + change, SMALLEST_RATIO), LARGEST_RATIO)
     limited = float(np.sum(probability[ratio != 1.0 + change]))

@@ -29,8 +29,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidInput, NotConverged
+from ..fields import FaceField
 from ..grid import Array, Grid
-from ..operators import FaceField, face_coefficients
+from ..operators import face_coefficients
 from ..process import DiffusionProcess
 from ..progress import progress_bar
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from .. import currents
+from ..fields import FaceField
 from ..grid import Array, Grid
-from ..operators import FaceField, difference_scale, physical_flux
+from ..operators import difference_scale, physical_flux
 from ..process import DiffusionProcess
 from .richardson import SAFETY, estimated_error
 from .transfer import prolong, restrict_cells, restrict_faces

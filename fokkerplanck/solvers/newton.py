@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
 from ..errors import FokkerPlanckError
+from ..fields import FaceField
 from ..grid import Array, Grid
 from ..kernels import flux as kernel
-from ..operators import FaceCoefficients, FaceField
-from ..poisson import gradient_part
+from ..operators import FaceCoefficients
+from ..poisson import without_gradient
 from .correction import Jacobian
 from .linear import SingularSystem
 from .scheme import Scheme
@@ -162,7 +163,7 @@ def _newton(scheme: Scheme, phi: Array, linear_solver: str, rough: bool) -> Leve
         phi = normalise(phi - np.log(ratio), grid)
         if settled:
             if correction.reduction > 0.0:
-                flux = flux - gradient_part(flux)[0]  # the imbalance that the iterations left
+                flux = without_gradient(flux)[0]  # the imbalance that the iterations left
             mass = scheme.regular_mass(np.exp(-phi) * grid.cell_volume)
             return Level(grid, phi, flux, step, cycles, mass, correction.solver, up_to_date=False)
         smallest, since = (size, 0) if size < smallest else (smallest, since + 1)

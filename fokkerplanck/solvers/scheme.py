@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..fields import FaceField
 from ..grid import Array
 from ..kernels import flux as kernel
-from ..operators import FaceCoefficients, FaceField
+from ..operators import FaceCoefficients
 from .threads import in_planes
 
 # Two axes of a plane are the first and the last of the kernels' three, so that the innermost loop is long.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..differences import to_faces
+from ..fields import FaceField
 from ..grid import Array, Grid
-from ..operators import FaceField
 
 
 def prolong(cells: Array, grid: Grid) -> Array:
