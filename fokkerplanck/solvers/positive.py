@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from ..grid import Array
 from ..operators import FaceCoefficients
-from ..poisson import gradient_part
+from ..poisson import without_gradient
 from .correction import LARGEST_RESCUE, Correction, Jacobian
 from .linear import SingularSystem
 from .newton import CROSS_LIMIT, REGULAR, Level, Stalled, check_connected, negligible, normalise
@@ -84,7 +84,7 @@ def solve_positive(coefficients: FaceCoefficients, start: Array, *, linear_solve
         if moved < SETTLED:
             break
     if correction.reduction > 0.0:
-        flux = flux - gradient_part(flux)[0]  # the imbalance that the iterations left
+        flux = without_gradient(flux)[0]  # the imbalance that the iterations left
     probability = np.exp(-phi) * grid.cell_volume
     return PositiveLevel(
         grid,
