@@ -8,7 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .balance import DetailedBalance, detailed_balance
-from .compare import Comparison, compare  # now, because the function takes the name of its module
+
+# Now, because these functions take the names of their modules.
+from .compare import Comparison, compare
 from .errors import (
     BoxNotFound,
     BoxWarning,
@@ -18,9 +20,12 @@ from .errors import (
     NoStationaryState,
     NotConverged,
 )
+from .force import Force, force
 from .grid import Box, Grid
 from .helmholtz import HelmholtzSplit, helmholtz
 from .maps import Algebraic, Edges, Sinh, Uniform
+from .measured import Measured, current_fields, measure
+from .nonequilibrium import NonEquilibrium, cycle_affinity, nonequilibrium
 from .operators import FaceField
 from .process import DiffusionProcess
 from .results import Solution, load
@@ -33,6 +38,7 @@ if TYPE_CHECKING:
     from . import cases, sgd
     from . import plotting as plot
     from .analysis import Analysis, analyse
+    from .dissipation import EntropySplit, drift_split, entropy_split
     from .solvers.escape import mean_first_passage_time, splitting_probability
     from .solvers.evolve import evolve
     from .solvers.spectrum import RelaxationModes, relaxation_modes
@@ -50,13 +56,17 @@ __all__ = [
     "DiffusionProcess",
     "Domain",
     "Edges",
+    "EntropySplit",
     "FaceField",
     "FokkerPlanckError",
+    "Force",
     "Grid",
     "HeavyTails",
     "HelmholtzSplit",
     "InvalidInput",
+    "Measured",
     "NoStationaryState",
+    "NonEquilibrium",
     "NotConverged",
     "RelaxationModes",
     "Sinh",
@@ -66,13 +76,20 @@ __all__ = [
     "cases",
     "check_box",
     "compare",
+    "current_fields",
+    "cycle_affinity",
     "detailed_balance",
+    "drift_split",
+    "entropy_split",
     "evolve",
     "find_box",
+    "force",
     "generator",
     "helmholtz",
     "load",
     "mean_first_passage_time",
+    "measure",
+    "nonequilibrium",
     "plot",
     "relaxation_modes",
     "sgd",
@@ -86,8 +103,11 @@ __all__ = [
 _MODULES = {"cases": ".cases", "plot": ".plotting", "sgd": ".sgd"}
 _HOMES = {
     "Analysis": ".analysis",
+    "EntropySplit": ".dissipation",
     "RelaxationModes": ".solvers.spectrum",
     "analyse": ".analysis",
+    "drift_split": ".dissipation",
+    "entropy_split": ".dissipation",
     "evolve": ".solvers.evolve",
     "mean_first_passage_time": ".solvers.escape",
     "relaxation_modes": ".solvers.spectrum",
