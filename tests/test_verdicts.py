@@ -83,7 +83,7 @@ BROKEN = {
     "label noise, unlike features": (label_noise((1.0, 0.5))[0], fp.Box([-4, -4], [4, 4])),
     "ring": ring(),
     "isotropic noise that depends on position": isotropic(lambda x: 1 + 0.5 * np.sin(x[0])),
-    "turning axes, stirred": turning_axes(0.5),
+    "turning axes, stirred": turning_axes(0.8),
     "torus, pushed": torus(0.3),
 }
 PROBLEMS = [(name, "holds", problem) for name, problem in BALANCED.items()]
