@@ -8,7 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .balance import DetailedBalance, detailed_balance
-from .compare import Comparison, compare  # now, because the function takes the name of its module
+
+# Now, because these functions take the names of their modules.
+from .compare import Comparison, compare
 from .errors import (
     BoxNotFound,
     BoxWarning,
@@ -19,9 +21,12 @@ from .errors import (
     NotConverged,
 )
 from .fields import EdgeField, FaceField
+from .force import Force, force
 from .grid import Box, Grid
 from .helmholtz import Extremum, HelmholtzSplit, helmholtz
 from .maps import Algebraic, Edges, Sinh, Uniform
+from .measured import Measured, current_fields, measure
+from .nonequilibrium import NonEquilibrium, cycle_affinity, nonequilibrium
 from .process import DiffusionProcess
 from .results import Solution, load
 from .solvers.chain import stationary_distribution
@@ -33,6 +38,7 @@ if TYPE_CHECKING:
     from . import cases, sgd
     from . import plotting as plot
     from .analysis import Analysis, analyse
+    from .dissipation import EntropySplit, drift_split, entropy_split
     from .solvers.escape import mean_first_passage_time, splitting_probability
     from .solvers.evolve import evolve
     from .solvers.spectrum import RelaxationModes, relaxation_modes
@@ -51,14 +57,18 @@ __all__ = [
     "Domain",
     "EdgeField",
     "Edges",
+    "EntropySplit",
     "Extremum",
     "FaceField",
     "FokkerPlanckError",
+    "Force",
     "Grid",
     "HeavyTails",
     "HelmholtzSplit",
     "InvalidInput",
+    "Measured",
     "NoStationaryState",
+    "NonEquilibrium",
     "NotConverged",
     "RelaxationModes",
     "Sinh",
@@ -69,13 +79,20 @@ __all__ = [
     "check_box",
     "compare",
     "current",
+    "current_fields",
+    "cycle_affinity",
     "detailed_balance",
+    "drift_split",
+    "entropy_split",
     "evolve",
     "find_box",
+    "force",
     "generator",
     "helmholtz",
     "load",
     "mean_first_passage_time",
+    "measure",
+    "nonequilibrium",
     "plot",
     "relaxation_modes",
     "sgd",
@@ -89,8 +106,11 @@ __all__ = [
 _MODULES = {"cases": ".cases", "plot": ".plotting", "sgd": ".sgd"}
 _HOMES = {
     "Analysis": ".analysis",
+    "EntropySplit": ".dissipation",
     "RelaxationModes": ".solvers.spectrum",
     "analyse": ".analysis",
+    "drift_split": ".dissipation",
+    "entropy_split": ".dissipation",
     "evolve": ".solvers.evolve",
     "mean_first_passage_time": ".solvers.escape",
     "relaxation_modes": ".solvers.spectrum",

@@ -1,61 +1,114 @@
-"""Does detailed balance hold? The entropy production rate with its error, and a verdict that the numbers can carry."""
+"""Does detailed balance hold? A verdict that the numbers can carry, on a process, a solution or a simulation."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from math import isfinite, sqrt
 from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.special import fdtrc, stdtr
 
 from .errors import InvalidInput
+from .force import Force, NoForce, force, period
+from .grid import Array, Box, Grid
+from .nonequilibrium import entropy_production
+from .process import DiffusionProcess
 from .results import Solution
-from .solvers.richardson import SECOND_ORDER, UNORDERED, estimated_error
+from .solvers.domain import find_box
 
-# Errors by which the entropy production must exceed zero: the error itself is known to about a factor of two.
+if TYPE_CHECKING:
+    from .sgd import Run
+
+# Errors by which a number must exceed zero: the error itself is known to about a factor of two.
 BROKEN = 2.0
-ROUND_OFF = 1e-14  # of the scale: ∫J·ω of a current that is zero, with one-way fluxes a hundred times the drift's
+TURNING = 4.0  # and for the largest of the many of a curl
+SIGNIFICANT = (
+    1e-3  # probability that the chains of a balanced process sweep so large an area: one false alarm in a thousand
+)
+SAMPLES = {1: 256, 2: 64, 3: 24}  # cells per axis on which a process is examined, if no grid is given
 
 
 @dataclass(frozen=True)
 class DetailedBalance:
-    """The verdict on a solution and what it rests on.
+    """The verdict and what it rests on.
 
     Attributes
     ----------
     verdict : {"holds", "broken", "undecided"}
-    entropy_production : float
-        ∫ Jᵀ D⁻¹ J / p per unit time, in units of k_B. Where the exact value is zero it may come out negative, within its error.
-    entropy_production_error : float
-        Estimated numerical error, from nested grids.
-    drift_entropy : float
-        ∫ p uᵀ D⁻¹ u: what the entropy production would be if nothing balanced the drift; the scale of comparison.
+    quantity : str
+        What was measured.
+    value, error : float
+        Its value, and its numerical (for a simulation: standard) error.
+    scale : float
+        What it is compared with: by how much detailed balance could be broken.
     reasoning : str
         One sentence.
     """
 
     verdict: str
-    entropy_production: float
-    entropy_production_error: float
-    drift_entropy: float
+    quantity: str
+    value: float
+    error: float
+    scale: float
     reasoning: str
 
+    @property
+    def entropy_production(self) -> float:
+        """∫ Jᵀ D⁻¹ J / p per unit time in units of k_B, of the verdict on a solution; zero may come out negative."""
+        self._of_solution()
+        return self.value
 
-def detailed_balance(solution: Solution, *, tolerance: float = 0.01) -> DetailedBalance:
-    r"""Decide detailed balance from the entropy production rate :math:`\sigma = \int J^\top D^{-1}J/p`.
+    @property
+    def entropy_production_error(self) -> float:
+        """Estimated numerical error, from nested grids."""
+        self._of_solution()
+        return self.error
 
-    σ is zero exactly when detailed balance holds. With its error ε from nested grids and the scale
-    :math:`\sigma_0 = \int p\,u^\top D^{-1}u`:
+    @property
+    def drift_entropy(self) -> float:
+        """∫ p uᵀ D⁻¹ u: what the entropy production would be if nothing balanced the drift."""
+        self._of_solution()
+        return self.scale
 
-    - broken, if σ > 2ε and the current itself is resolved (relative error below 1);
-    - holds, if σ ≤ ε and :math:`\sqrt{(\sigma + ε)/\sigma_0} \le` ``tolerance``: any irreversible velocity is then at
-      most that share of the drift, root mean square in the metric of D. No finite resolution can say more;
-    - undecided otherwise.
+    def _of_solution(self) -> None:
+        if self.quantity != PRODUCTION:
+            raise InvalidInput(f"expected the verdict on a solution, got one that rests on the {self.quantity}")
+
+
+PRODUCTION, ROTATION, PERIOD = "entropy production", "rotation of the force", "work of the force round a periodic axis"
+AREA, OUTSIDE = "area rate", "velocity along a direction without noise"
+
+
+def detailed_balance(
+    subject: DiffusionProcess | Solution | Run, where: Box | Grid | None = None, *, tolerance: float = 0.01
+) -> DetailedBalance:
+    r"""Decide detailed balance, J = 0 everywhere.
+
+    *A process* is judged before anything is solved, by its force :math:`\omega = D^{-1}(b-\nabla\cdot D)`: J = 0 is possible
+    if and only if ω is a gradient, that is if its curl vanishes, and its integral round every periodic axis too. By algebra,
+    where the process was made from formulas. Otherwise at the cell centres, with the error of :func:`force`: broken if the curl
+    exceeds four times its error anywhere; holds if it is nowhere larger than that and bounded by ``tolerance`` of the slopes
+    of ω. What turns between the points only is not seen.
+
+    *A solution* is judged by its entropy production :math:`\sigma = \int J^\top D^{-1}J/p` with error ε, on the scale
+    :math:`\sigma_0 = \int p\,u^\top D^{-1}u`: broken, if σ > 2ε and the current itself is resolved (relative error below 1);
+    holds, if σ ≤ ε and :math:`\sqrt{(\sigma + ε)/\sigma_0} \le` ``tolerance``: any irreversible velocity is then at
+    most that share of the drift, root mean square in the metric of D. No finite resolution can say more.
+
+    *A simulation* is judged by the area its chains sweep, whose mean vanishes in detailed balance: broken if that has a
+    probability below 1/1000. It never holds, because vortices may cancel each other.
+
+    Everything else is undecided.
 
     Parameters
     ----------
-    solution : Solution
+    subject : DiffusionProcess, Solution or Run
+    where : Box or Grid, optional
+        Where to examine a process; by default in the box that :func:`find_box` finds.
     tolerance : float
-        Largest irreversible share of the drift that still counts as detailed balance, dimensionless.
+        Largest irreversible share of the drift, or turning share of the force, that still counts as detailed balance.
 
     Returns
     -------
@@ -64,67 +117,200 @@ def detailed_balance(solution: Solution, *, tolerance: float = 0.01) -> Detailed
     Raises
     ------
     InvalidInput
-        If the diffusion tensor is singular, where entropy production is not defined by this formula.
+        If the arguments do not fit, or the diffusion tensor of a solution is singular, where entropy production is not defined
+        by this formula.
 
     References
     ----------
-    U. Seifert, Rep. Prog. Phys. 75, 126001 (2012), doi:10.1088/0034-4885/75/12/126001.
+    U. Seifert, Rep. Prog. Phys. 75, 126001 (2012), doi:10.1088/0034-4885/75/12/126001 (entropy production);
+    H. Risken, *The Fokker–Planck Equation*, Springer 1996, §6.4, doi:10.1007/978-3-642-61544-3 (potential conditions);
+    J. P. Gonzalez, J. C. Neu, S. W. Teitsworth, Phys. Rev. E 99, 022143 (2019), doi:10.1103/PhysRevE.99.022143 (area).
 
     Examples
     --------
     >>> import numpy as np
     >>> import fokkerplanck as fp
     >>> swirl = fp.DiffusionProcess(lambda x: np.stack([-x[0] + x[1], -x[1] - x[0]]), 0.5, dim=2)
-    >>> fp.detailed_balance(fp.solve_stationary(swirl, fp.Box([-5, -5], [5, 5]), shape=(64, 64))).verdict
+    >>> box = fp.Box([-5, -5], [5, 5])
+    >>> fp.detailed_balance(fp.solve_stationary(swirl, box, shape=(64, 64))).verdict
+    'broken'
+    >>> fp.detailed_balance(swirl, box).verdict  # nothing is solved
     'broken'
     """
     if not (isinstance(tolerance, Real) and 0.0 < tolerance < 1.0):
         raise InvalidInput(f"tolerance: expected a share of the drift between 0 and 1, got {tolerance!r}")
-    values = entropy_productions(solution)
-    sigma = values[-1]
+    if isinstance(subject, DiffusionProcess):
+        return _of_process(subject, where, float(tolerance))
+    if where is not None:
+        raise InvalidInput(
+            f"where: expected only with a process, got it with a {type(subject).__name__}, which has its grid"
+        )
+    from .sgd import Run  # its compiled loops take time to load, and are not needed to judge the rest
+
+    if isinstance(subject, Run):
+        return _of_run(subject)
+    if isinstance(subject, Solution):
+        return _of_solution(subject, float(tolerance))
+    raise InvalidInput(f"expected a DiffusionProcess, a Solution or a Run, got {type(subject).__name__}")
+
+
+def _of_solution(solution: Solution, tolerance: float) -> DetailedBalance:
+    production = entropy_production(solution)
+    sigma, error = production.value, production.error
     scale = solution.diagnostics["drift_entropy"]
-    level = next(
-        level for level in solution.diagnostics["levels"][::-1] if tuple(level["shape"]) == solution.grid.shape
-    )
-    known = level.get("entropy_production_error")
-    error = _error(values, ROUND_OFF * scale) if known is None else max(known, ROUND_OFF * scale)
     bound = sqrt(max(sigma + error, 0.0) / scale) if scale > 0.0 else 0.0
     numbers = f"entropy production {sigma:.3g} ± {error:.1g}"
     if isfinite(error) and sigma > BROKEN * error and solution.current_error < 1.0:
         share = sqrt(sigma / scale)
         reasoning = f"{numbers} is not zero: {share:.1%} of the drift (rms) is not balanced by noise."
-        return DetailedBalance("broken", sigma, error, scale, reasoning)
+        return DetailedBalance("broken", PRODUCTION, sigma, error, scale, reasoning)
     if isfinite(error) and sigma <= error and bound <= tolerance:
         reasoning = f"{numbers} is zero within its error, which bounds the unbalanced drift by {bound:.2g} of it (rms)."
-        return DetailedBalance("holds", sigma, error, scale, reasoning)
+        return DetailedBalance("holds", PRODUCTION, sigma, error, scale, reasoning)
     why = "has no error estimate yet" if not isfinite(error) else "cannot be told from zero, nor bounded well enough"
-    return DetailedBalance("undecided", sigma, error, scale, f"{numbers} {why} at this resolution; refine the grid.")
+    reasoning = f"{numbers} {why} at this resolution; refine the grid."
+    return DetailedBalance("undecided", PRODUCTION, sigma, error, scale, reasoning)
 
 
-def _error(values: list[float], floor: float) -> float:
-    """Error of the last of a sequence from nested grids, on the side of caution: it may cross its limit by accident."""
-    changes = [b - a for a, b in pairwise(values)]
-    if len(changes) < 2:
-        return float("inf")
-    before, last = changes[-2:]
-    if before * last < 0.0:
-        return max(UNORDERED * max(abs(before), abs(last)), floor)
-    return estimated_error([abs(before), max(abs(last), abs(before) / SECOND_ORDER)], floor)
+def _of_process(process: DiffusionProcess, where: Box | Grid | None, tolerance: float) -> DetailedBalance:
+    grid = _grid(process, where)
+    try:
+        verdict = _by_algebra(process, grid) or _by_curl(force(process, grid), process, tolerance)
+        rings = [_by_period(process, grid, a, tolerance) for a in range(grid.dim) if grid.periodic[a]]
+    except NoForce as error:
+        reasoning = (
+            f"Where p > 0 there is a current along a direction without noise that carries {error.share:.1%} of the velocity "
+            "(detailed balance for variables that do not change sign when time is reversed)."
+        )
+        return DetailedBalance("broken", OUTSIDE, error.share, RANGE_ERROR, 1.0, reasoning)
+    for wanted in ("broken", "undecided"):  # one that is broken decides, and all have to hold
+        for one in (verdict, *rings):
+            if one.verdict == wanted:
+                return one
+    if grid.dim == 1 and rings:
+        return rings[0]
+    return verdict
 
 
-def entropy_productions(solution: Solution) -> list[float]:
-    """Entropy production on the nested grids behind a solution, coarse to fine, since the last grid that failed."""
-    values: list[float] = []
-    for level in solution.diagnostics["levels"]:
-        if "stalled" in level:
-            values.clear()
-        elif level["entropy_production"] is None:
-            raise InvalidInput(
-                "expected an invertible diffusion tensor in every cell, got one with a zero eigenvalue: ∫JᵀD⁻¹J/p is not "
-                "defined there. Judge this process by its current, or add noise to the noiseless direction"
-            )
-        else:
-            values.append(level["entropy_production"])
-            if tuple(level["shape"]) == solution.grid.shape:
-                break
-    return values
+RANGE_ERROR = 1e-9  # of the share: what differences of D leave, see ``force``
+
+
+def _grid(process: DiffusionProcess, where: Box | Grid | None) -> Grid:
+    box = find_box(process).box if where is None else where
+    if not isinstance(box, Box | Grid) or box.dim != process.dim:
+        raise InvalidInput(f"where: expected a Box or Grid of {process.dim} axes, got {where!r}")
+    if isinstance(box, Grid):
+        return box
+    return Grid(box, (SAMPLES[box.dim],) * box.dim)
+
+
+def _by_algebra(process: DiffusionProcess, grid: Grid) -> DetailedBalance | None:
+    """None where algebra does not decide."""
+    given = process.formulas
+    if given is None or process.dim == 1:
+        return None
+    found = given.rotates(grid.box.lower, grid.box.upper)
+    if found is None:
+        return None
+    if isinstance(found, tuple):
+        value, point = found
+        reasoning = (
+            f"The force turns: by its formula its curl at {_place(point)} is {value:.4g}, so no density balances it."
+        )
+        return DetailedBalance("broken", ROTATION, abs(value), 0.0, abs(value), reasoning)
+    reasoning = (
+        "The curl of the force simplifies to zero, so the force is a gradient and a density without current exists."
+    )
+    return DetailedBalance("holds", ROTATION, 0.0, 0.0, 1.0, reasoning)
+
+
+def _by_curl(found: Force, process: DiffusionProcess, tolerance: float) -> DetailedBalance:
+    if process.dim == 1:
+        reasoning = (
+            "In one dimension without a periodic axis nothing can circulate: between two walls the current is zero."
+        )
+        return DetailedBalance("holds", ROTATION, 0.0, 0.0, 1.0, reasoning)
+    turn, error = found.rotation, found.rotation_error
+    steep = np.maximum(found.steepness, found.steepness.mean())  # the slopes may vanish at a point
+    doubt = np.divide(turn, error, out=np.where(turn > 0.0, np.inf, 0.0), where=error > 0.0)
+    turns = not found.singular and doubt.max() > TURNING
+    flat = int(np.argmax(np.where(doubt > TURNING, turn, -1.0) if turns else turn + error))
+    value, uncertain, scale = float(turn.flat[flat]), float(error.flat[flat]), float(steep.flat[flat])
+    if turns:
+        place = _place([float(c.flat[flat]) for c in found.grid.cell_points()])
+        planes, errors = (field.values.reshape(-1, turn.size)[:, flat] for field in (found.curl, found.curl_error))
+        plane = int(np.argmax(np.abs(planes)))
+        shown = f"{planes[plane]:.4g}" + (f" ± {errors[plane]:.0e}" if errors[plane] > 0.0 else "")
+        reasoning = f"The force turns: its curl at {place} is {shown}, not zero, so no density balances it."
+        return DetailedBalance("broken", ROTATION, value, uncertain, scale, reasoning)
+    bound = np.divide(turn + error, steep, out=np.zeros_like(turn), where=turn + error > 0.0).max()
+    if bound <= tolerance:
+        also = " (D is singular: where the density does not fill the box, see there)" if found.singular else ""
+        reasoning = (
+            f"The curl of the force is zero within its error at all {turn.size} points{also}, and at most {bound:.1g} of its "
+            "slopes: it is a gradient, unless it turns between them only."
+        )
+        return DetailedBalance("holds", ROTATION, value, uncertain, scale, reasoning)
+    why = (
+        "cannot be told from zero, nor bounded well enough"
+        if doubt.max() <= TURNING
+        else "means little for a singular D"
+    )
+    reasoning = (
+        f"The curl of the force, at most {bound:.1g} of its slopes, {why}; take smaller cells or smoother functions."
+    )
+    return DetailedBalance("undecided", ROTATION, value, uncertain, scale, reasoning)
+
+
+def _by_period(process: DiffusionProcess, grid: Grid, axis: int, tolerance: float) -> DetailedBalance:
+    value, error, total = period(process, grid, axis)
+    name, numbers = process.names[axis], f"{value:.4g} ± {error:.0e}"
+    if abs(value) > TURNING * error:
+        reasoning = f"Once round {name} the force does work, {numbers}, so no periodic density balances it."
+        return DetailedBalance("broken", PERIOD, value, error, total, reasoning)
+    if abs(value) + error <= tolerance * total or total == 0.0:
+        reasoning = f"The work of the force once round {name}, {numbers}, is zero within its error."
+        return DetailedBalance("holds", PERIOD, value, error, total, reasoning)
+    reasoning = f"The work of the force once round {name}, {numbers}, cannot be told from zero; take smaller cells."
+    return DetailedBalance("undecided", PERIOD, value, error, total, reasoning)
+
+
+def _of_run(run: Run) -> DetailedBalance:
+    d = run.grid.dim
+    rows, columns = np.triu_indices(d, 1)
+    areas = run.chain_circulation[:, rows, columns]
+    probability = area_test(areas)
+    if probability is None:
+        reasoning = "In one dimension a chain sweeps no area: a simulation says nothing about detailed balance."
+        return DetailedBalance("undecided", AREA, 0.0, 0.0, 0.0, reasoning)
+    mean, error = areas.mean(axis=0), areas.std(axis=0, ddof=1) / sqrt(len(areas))
+    k = int(np.argmax(np.abs(mean / error)))
+    value, uncertain = float(mean[k]), float(error[k])
+    scale = float(np.sqrt(np.prod(np.diag(run.covariance)[[rows[k], columns[k]]])))
+    plane = f" in the plane ({run.names[rows[k]]}, {run.names[columns[k]]})" if d > 2 else ""
+    numbers = f"area rate {value:.4g} ± {uncertain:.1g} per unit time{plane}"
+    if probability < SIGNIFICANT:
+        reasoning = f"Chains sweep an {numbers}: in detailed balance this has a probability of {probability:.1g}."
+        return DetailedBalance("broken", AREA, value, uncertain, scale, reasoning)
+    reasoning = (
+        f"Chains sweep an {numbers}, which has a probability of {probability:.2g} in detailed balance; but vortices may "
+        "cancel each other."
+    )
+    return DetailedBalance("undecided", AREA, value, uncertain, scale, reasoning)
+
+
+def area_test(areas: Array) -> float | None:
+    """p-value for zero mean of independent rows, shape (chains, q): Student's t for q = 1, Hotelling's T² beyond."""
+    chains, q = areas.shape
+    if q == 0:
+        return None
+    if q == 1:
+        t = float(areas.mean() / (areas.std(ddof=1) / np.sqrt(chains)))
+        return float(2.0 * stdtr(chains - 1, -abs(t)))
+    mean = areas.mean(axis=0)
+    t_squared = chains * float(mean @ np.linalg.solve(np.cov(areas.T), mean))
+    return float(fdtrc(q, chains - q, t_squared * (chains - q) / (q * (chains - 1))))
+
+
+def _place(point: Any) -> str:
+    return "(" + ", ".join(f"{c:.4g}" for c in point) + ")"

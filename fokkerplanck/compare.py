@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import fdtrc, stdtr
 
+from .balance import area_test
 from .errors import InvalidInput
 from .fields import FaceField
 from .grid import Array, Grid
@@ -165,19 +165,6 @@ def compare(solution: Solution, run: Run, *, finite: Moments | None = None) -> C
         covariance_z=(run.covariance - solution.covariance) / run.covariance_error,
         sentence=_sentence(distance, floor, circulation),
     )
-
-
-def area_test(areas: Array) -> float | None:
-    """p-value for zero mean of independent rows, shape (chains, q): Student's t for q = 1, Hotelling's T² beyond."""
-    chains, q = areas.shape
-    if q == 0:
-        return None
-    if q == 1:
-        t = float(areas.mean() / (areas.std(ddof=1) / np.sqrt(chains)))
-        return float(2.0 * stdtr(chains - 1, -abs(t)))
-    mean = areas.mean(axis=0)
-    t_squared = chains * float(mean @ np.linalg.solve(np.cov(areas.T), mean))
-    return float(fdtrc(q, chains - q, t_squared * (chains - q) / (q * (chains - 1))))
 
 
 def total_variation(expected: Array, seen: Array) -> tuple[Interval, float]:

@@ -73,3 +73,37 @@ def circulation(flux: FaceField) -> Array:
 def total_current(flux: FaceField) -> float:
     """∫|J| over the box."""
     return float(np.sum(np.sqrt(np.sum(flux.centered() ** 2, axis=0)) * flux.grid.cell_volumes))
+
+
+def harmonic_flux(flux: FaceField, axis: int) -> float:
+    """Probability per unit time that goes round a periodic axis: through any section across it.
+
+    The mean over all sections, which are equal for a current without divergence.
+    """
+    grid = flux.grid
+    areas = grid.cell_volumes / grid.along(grid.widths(axis), axis)
+    faces = np.moveaxis(np.moveaxis(flux.components[axis], axis, 0)[:-1], 0, axis)
+    return float(np.sum(faces * areas)) / grid.shape[axis]
+
+
+def curl(flux: FaceField) -> dict[tuple[int, int], Array]:
+    r""":math:`\partial_i F_j - \partial_j F_i` for every pair i < j, where four faces meet.
+
+    Between the cells along i and along j, without walls: in two dimensions at the inner nodes. A ring is cut at its seam.
+
+    Returns
+    -------
+    dict of (int, int) to ndarray
+        One fewer than cells along axes i and j, as many as cells along others.
+    """
+    grid, out = flux.grid, {}
+    for i in range(grid.dim):
+        for j in range(i + 1, grid.dim):
+            slopes = []
+            for along, component in ((i, j), (j, i)):
+                inside = [slice(None)] * grid.dim
+                inside[component] = slice(1, -1)
+                rise = np.diff(flux.components[component][tuple(inside)], axis=along)
+                slopes.append(rise / grid.along(grid.distances(along)[1:-1], along))
+            out[i, j] = slopes[0] - slopes[1]
+    return out

@@ -36,16 +36,17 @@ def solution_dataset(solution: Solution) -> xr.Dataset:
     grid = solution.grid
     data: dict[str, Any] = {
         "density": solution.density.assign_attrs(estimated_L1_error=solution.error),
-        "log_density": solution.log_density,
         "current": solution.current.assign_attrs(estimated_relative_L1_error=solution.current_error),
+        **_fields(solution),
     }
-    if solution.force is not None:
-        data["force"] = solution.on_cells(solution.force, "thermodynamic force D^-1 u", "1/state")
-    for axis, component in enumerate(solution.flux.components):
-        dims = tuple(f"{n}_edge" if a == axis else n for a, n in enumerate(solution.names))
-        attributes = {"long_name": f"face current along {solution.names[axis]}", "units": "density × state / time"}
-        data[f"flux_{axis}"] = xr.DataArray(component, dims=dims, attrs=attributes)
-    coordinates = {f"{n}_edge": grid.edges(a) for a, n in enumerate(solution.names)}
+    others = {f"_coarser_{k}": coarse for k, coarse in enumerate(solution.coarser, 1)}
+    if solution.check is not None:
+        others["_check"] = solution.check
+    for suffix, other in others.items():
+        fields = xr.Dataset(_fields(other))
+        own = [str(name) for name in fields.variables if name != "component"]
+        renamed = fields.rename({name: f"{name}{suffix}" for name in own})
+        data |= {str(name): variable for name, variable in renamed.variables.items()}
     meta = {
         "lower": grid.box.lower,
         "upper": grid.box.upper,
@@ -56,9 +57,24 @@ def solution_dataset(solution: Solution) -> xr.Dataset:
         "error": solution.error,
         "current_error": solution.current_error,
         "diagnostics": solution.diagnostics,
+        "coarser": [coarse.grid.shape for coarse in solution.coarser],
+        "check": solution.check is not None,
     }
     attributes = {"title": "Stationary state of a Fokker-Planck equation", "solution": to_json(meta), **provenance()}
-    return xr.Dataset(data, coords=coordinates, attrs=attributes)
+    return xr.Dataset(data, attrs=attributes)
+
+
+def _fields(solution: Solution) -> dict[str, xr.DataArray]:
+    """What a solution consists of, labelled; everything else follows from it."""
+    fields = {"log_density": solution.log_density}
+    if solution.force is not None:
+        fields["force"] = solution.on_cells(solution.force, "thermodynamic force D^-1 u", "1/state")
+    for axis, component in enumerate(solution.flux.components):
+        dims = tuple(f"{n}_edge" if a == axis else n for a, n in enumerate(solution.names))
+        edges = {f"{n}_edge": solution.grid.edges(a) for a, n in enumerate(solution.names) if a == axis}
+        attributes = {"long_name": f"face current along {solution.names[axis]}", "units": "density × state / time"}
+        fields[f"flux_{axis}"] = xr.DataArray(component, dims=dims, coords=edges, attrs=attributes)
+    return fields
 
 
 def to_json(value: Any, *, indent: int | None = None) -> str:

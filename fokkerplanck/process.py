@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InvalidInput
+from .symbolic import Formulas
 
 Array = NDArray[np.float64]
 Field = Callable[[Array], Any]
@@ -67,6 +68,11 @@ class DiffusionProcess:
     names : sequence of str, optional
         Names of the state variables, used as labels; by default x, y, z.
 
+    Attributes
+    ----------
+    formulas : Formulas or None
+        The coefficients as SymPy expressions, of a process made by :meth:`from_sympy`.
+
     Raises
     ------
     InvalidInput
@@ -120,8 +126,71 @@ class DiffusionProcess:
         self._uniform_noise = not callable(diffusion if noise is None else noise)
         self._drift = _as_field(drift, (self.dim,), "drift")
         self._divergence = divergence
+        self.formulas: Formulas | None = None  # from_sympy's
+        self._velocity: Field | None = None  # u, where it is known as a formula
         self._noise = None if noise is None else _as_field(noise, None, "noise")
         self._diffusion = None if diffusion is None else _as_field(diffusion, (self.dim, self.dim), "diffusion")
+
+    @classmethod
+    def from_sympy(
+        cls,
+        drift: Sequence[Any],
+        diffusion: Any = None,
+        *,
+        symbols: Sequence[Any],
+        noise: Any = None,
+        interpretation: str = "ito",
+        names: Sequence[str] | None = None,
+    ) -> DiffusionProcess:
+        r"""A process given by formulas, with exact derivatives of D or σ.
+
+        Needs SymPy (``pip install 'fokkerplanck[symbolic]'``). What is known of the process is exact then: whether
+        :math:`\omega = D^{-1}(b - \nabla\cdot D)` is a gradient, that is whether detailed balance is possible, is decided by
+        algebra (:func:`detailed_balance`).
+
+        Parameters
+        ----------
+        drift : sequence of d SymPy expressions
+        diffusion : nested sequence or matrix (d, d) of expressions, or one expression times the identity
+        symbols : sequence of d SymPy symbols
+            The state variables, in order; by default their names become ``names``.
+        noise, interpretation, names
+            As for the class.
+
+        Raises
+        ------
+        InvalidInput
+            If SymPy is missing, shapes do not fit, or formulas contain other symbols.
+
+        Examples
+        --------
+        >>> import sympy
+        >>> x, y = sympy.symbols("x y", real=True)
+        >>> D = sympy.diag(1 + y**2, 1 + x**2)
+        >>> process = DiffusionProcess.from_sympy([-x * (1 + y**2), -y * (1 + x**2)], D, symbols=(x, y))
+        >>> process.formulas.force.T, process.formulas.curl
+        (Matrix([[-x, -y]]), {(0, 1): 0})
+        """
+        from .symbolic import formulas, numeric
+
+        given = formulas(drift, diffusion, noise, symbols, interpretation)
+        d = len(given.symbols)
+
+        def matrix(entries: Any) -> Field:  # a column of one formula would lose its second axis
+            field = numeric(entries, given.symbols)
+            return lambda x: field(x).reshape(entries.shape + x.shape[1:])
+
+        process = cls(
+            numeric(given.drift, given.symbols),
+            matrix(given.diffusion) if given.noise is None else None,
+            noise=None if given.noise is None else matrix(given.noise),
+            dim=d,
+            interpretation=interpretation,
+            names=tuple(map(str, given.symbols)) if names is None else names,
+        )
+        process.formulas = given
+        process._velocity = numeric(given.velocity, given.symbols)
+        return process
 
     def __repr__(self) -> str:
         return f"DiffusionProcess(dim={self.dim}, interpretation={self.interpretation!r}, names={self.names})"
@@ -175,6 +244,8 @@ class DiffusionProcess:
         return _in_blocks(lambda pair: self._current_velocity(pair[: self.dim], pair[self.dim :]), both)
 
     def _current_velocity(self, x: Array, scale: Array) -> Array:
+        if self._velocity is not None:
+            return _evaluate(self._velocity, x, (self.dim,), "velocity")
         b = self.drift(x)
         if self.interpretation == "isothermal" or self._uniform_noise:
             return b
@@ -265,7 +336,13 @@ def _evaluate(field: Field, x: Array, lead: tuple[int | None, ...], name: str) -
 def _check_names(names: tuple[str, ...]) -> None:
     """Names become coordinates of result files, where some are taken."""
     taken = [
-        n for n in names if n in FILE_NAMES or n.startswith(("current_", "flux_", "simulated_")) or "/" in n or n == "."
+        n
+        for n in names
+        if n in FILE_NAMES
+        or n.startswith(("current_", "flux_", "simulated_"))
+        or "/" in n
+        or "_coarser_" in n
+        or n == "."
     ]
     taken += [n for n in names if any(n == f"{m}{suffix}" for m in names for suffix in ("_edge", "_bin"))]
     if taken:

@@ -44,6 +44,11 @@ class Solution:
         Estimated L1 error of the current relative to ∫|J|; 1 or more means that no current has been resolved.
     diagnostics : dict
         Everything known about how the answer was reached: every grid, wall masses, settings.
+    coarser : tuple of Solution
+        The same on up to two coarser grids, the finer first: from them every number gets its error, see :func:`measure`.
+        Errors of their own are not estimated and infinite.
+    check : Solution or None
+        The same of higher order on the same grid, where the method has it, by which the error is measured.
     """
 
     grid: Grid
@@ -54,6 +59,8 @@ class Solution:
     error: float
     current_error: float
     diagnostics: Mapping[str, Any]
+    coarser: tuple[Solution, ...] = ()
+    check: Solution | None = None
 
     def __repr__(self) -> str:
         size = " × ".join(map(str, self.grid.shape))
@@ -74,6 +81,14 @@ class Solution:
     def current(self) -> xr.DataArray:
         """J at cell centres, interpolated from the faces by cubics; leading dimension ``component``."""
         return self.on_cells(self.flux.centered(), "probability current", "density × state / time")
+
+    @cached_property
+    def velocity(self) -> xr.DataArray:
+        """J/p at cell centres, the mean velocity of what passes there; leading dimension ``component``.
+
+        In the tails it is the ratio of two small numbers: :func:`current_fields` has its error.
+        """
+        return self.on_cells(self.flux.centered() * np.exp(self.phi), "probability velocity J/p", "state / time")
 
     @property
     def mean(self) -> Array:
@@ -145,20 +160,35 @@ def restore(dataset: xr.Dataset) -> Solution:
 
     try:
         meta = json.loads(dataset.attrs["solution"])
-        box = Box(meta["lower"], meta["upper"], boundary=meta["boundary"])
-        maps = [_map(dataset, name) if name in meta.get("stretched", ()) else None for name in meta["names"]]
-        grid = Grid(box, tuple(meta["shape"]), maps=maps)
-        flux = FaceField(grid, tuple(dataset[f"flux_{a}"].values for a in range(grid.dim)))
-        force = dataset["force"].values if "force" in dataset else None
-        phi = -dataset["log_density"].values
-        names = tuple(meta["names"])
-        return Solution(grid, names, phi, flux, force, meta["error"], meta["current_error"], meta["diagnostics"])
+        box, names = Box(meta["lower"], meta["upper"], boundary=meta["boundary"]), tuple(meta["names"])
+        stretched, shape = meta.get("stretched", ()), tuple(meta["shape"])
+        coarser = []
+        for k, coarse in enumerate(meta.get("coarser", ()), 1):
+            grid, phi, flux, force = _fields(dataset, box, tuple(coarse), names, stretched, f"_coarser_{k}")
+            coarser.append(Solution(grid, names, phi, flux, force, np.inf, np.inf, {}))
+        check = None
+        if meta.get("check", False):
+            grid, phi, flux, force = _fields(dataset, box, shape, names, stretched, "_check")
+            check = Solution(grid, names, phi, flux, force, np.inf, np.inf, {})
+        grid, phi, flux, force = _fields(dataset, box, shape, names, stretched, "")
+        errors = meta["error"], meta["current_error"]
+        return Solution(grid, names, phi, flux, force, *errors, meta["diagnostics"], tuple(coarser), check)
     except (KeyError, ValueError) as error:
         raise InvalidInput(f"expected a file written by Solution.save or a run, got one without {error}") from error
 
 
-def _map(dataset: xr.Dataset, name: str) -> Edges:
+def _fields(
+    dataset: xr.Dataset, box: Box, shape: tuple[int, ...], names: tuple[str, ...], stretched: list[str], suffix: str
+) -> tuple[Grid, Array, FaceField, Array | None]:
+    grid = Grid(box, shape, maps=[_map(dataset, name, suffix) if name in stretched else None for name in names])
+    flux = FaceField(grid, tuple(dataset[f"flux_{a}{suffix}"].values for a in range(grid.dim)))
+    force = dataset[f"force{suffix}"].values if f"force{suffix}" in dataset else None
+    return grid, -dataset[f"log_density{suffix}"].values, flux, force
+
+
+def _map(dataset: xr.Dataset, name: str, suffix: str) -> Edges:
     """Edges and centres in turn are the edges of the grid with every cell halved, and of this one every second."""
-    halves = np.empty(2 * dataset[name].size + 1)
-    halves[::2], halves[1::2] = dataset[f"{name}_edge"].values, dataset[name].values
+    centers = dataset[f"{name}{suffix}"].values
+    halves = np.empty(2 * centers.size + 1)
+    halves[::2], halves[1::2] = dataset[f"{name}_edge{suffix}"].values, centers
     return Edges(halves)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fokkerplanck as fp
-from fokkerplanck.balance import _error
+from fokkerplanck.measured import sequence_error
 
 
 def verdict(process, box, n, **options):
@@ -83,7 +83,7 @@ def test_unseen_current_is_undecided_not_absent():
     ],
 )
 def test_error_of_entropy_production(values, expected):
-    assert _error(values, 1e-14) == pytest.approx(expected)
+    assert sequence_error(values, 1e-14) == pytest.approx(expected)
 
 
 def test_singular_noise_is_refused():

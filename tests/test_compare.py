@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 import fokkerplanck as fp
-from fokkerplanck.compare import area_test, compare, total_variation
+from fokkerplanck.balance import area_test
+from fokkerplanck.compare import compare, total_variation
 
 
 def groups_of(probability, samples, groups, rng):

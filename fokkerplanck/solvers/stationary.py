@@ -19,7 +19,7 @@ from ..results import Solution
 from .domain import check_box, find_box
 from .fipy_reference import solve_fipy
 from .generator import solve_monotone
-from .hierarchy import ROUND_OFF, Answer, Hierarchy, Method, Start
+from .hierarchy import ROUND_OFF, Answer, Grade, Hierarchy, Method, Start
 from .log_density import COARSEST, solve_log_density
 
 # Cells that two gigabytes hold, and two cores solve in some ten seconds (1-D, 2-D) or a minute (3-D).
@@ -31,6 +31,7 @@ LARGEST_GRID = {
 ACCURACY = 1e-3  # rtol by default
 FIPY_SECONDS = 300.0  # after which FiPy stops on one grid, if no other limit is given
 BALANCE = 1e-8  # largest |∇·J| allowed, in units of the largest face current per cell width
+NESTED = 2  # coarser grids kept with a solution: two changes of any number, hence an observed order
 METHODS = tuple(LARGEST_GRID)
 LINEAR_SOLVERS = ("auto", "direct", "multigrid", "pardiso")
 
@@ -265,8 +266,14 @@ def _solution(process: DiffusionProcess, hierarchy: Hierarchy, settings: dict[st
             f"no density was found on any of the grids tried ({reasons}). Give a box that holds the density more "
             "tightly, or less anisotropic noise"
         )
-    last, errors = hierarchy.solved[-1], hierarchy.errors()
+    solved = hierarchy.solved
+    last, errors = solved[-1], hierarchy.errors()
     total = last.current_total
+
+    def bare(grade: Grade, answer: Answer) -> Solution:
+        flux = physical_flux(answer.flux, grade.grid)
+        return Solution(grade.grid, process.names, answer.phi, flux, grade.force, np.inf, np.inf, {})
+
     diagnostics = {
         "interpretation": process.interpretation,
         "levels": hierarchy.records,
@@ -285,6 +292,8 @@ def _solution(process: DiffusionProcess, hierarchy: Hierarchy, settings: dict[st
         error=errors.density,
         current_error=float(errors.current / total if total > 0.0 else np.inf),
         diagnostics=diagnostics,
+        coarser=tuple(bare(grade, grade.answer) for grade in solved[-2 : -2 - NESTED : -1]),
+        check=None if last.answer.check is None else bare(last, last.answer.check),
     )
 
 
