@@ -29,7 +29,8 @@ from .threads import in_planes
 # Reduction of the residual by the cycles for the correction, whose remainder the estimate sees, and for the estimate itself.
 THOROUGH, ROUGH = 3e-3, 1e-1
 REPEATS = 3  # of the correction where a factorisation makes them cheap …
-TAIL = 14.0  # of Φ above its least: a millionth of the peak
+JAGGED = 1e-8  # probability where a correction would be by factors: tails too rough for longer differences. They keep …
+TAIL = 14.0  # … the scheme's own flux where it is frozen and Φ is above its least by this, at a millionth of the peak
 CONVERGED = 0.03  # … unless one was this much smaller than the first
 SMALLEST_RATIO, LARGEST_RATIO = (
     0.3,
@@ -93,12 +94,16 @@ def correct(scheme: Scheme, coefficients: FaceCoefficients, grid: Grid, psi: Arr
         If a linear system has no finite solution.
     """
     jacobian = Jacobian(scheme, psi, negligible(psi, scheme.grid), linear_solver)
-    fluxes = _Fluxes(scheme, coefficients, grid, _tails(scheme, psi))
+    fluxes = _Fluxes(scheme, coefficients, grid)
     volume = grid.reference.cell_volume
     steps = [_Step(psi, scheme.flux(psi, np.zeros_like(psi)), 0.0, 0, "")]
     sizes: list[float] = []
-    for _ in range(REPEATS):
+    while len(sizes) < REPEATS:
         steps.append(_step(jacobian, fluxes, 4, steps[-1].psi, THOROUGH))
+        if fluxes.tails is None and steps[-1].limited > JAGGED:
+            fluxes.tails = _tails(scheme, psi)
+            steps.pop()
+            continue
         sizes.append(float(np.sum(np.abs(np.exp(-steps[-1].psi) - np.exp(-steps[-2].psi)))) * volume)
         if len(sizes) > 1 and sizes[-1] > sizes[-2]:
             steps.pop()

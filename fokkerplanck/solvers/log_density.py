@@ -13,7 +13,7 @@ from ..operators import FaceCoefficients, face_coefficients, physical_log_densit
 from ..process import DiffusionProcess
 from .correction import LARGEST_RESCUE
 from .deferred import correct
-from .hierarchy import ROUND_OFF, Answer, Start
+from .hierarchy import Answer, Start
 from .linear import SingularSystem
 from .newton import (
     CROSS_LIMIT,
@@ -47,10 +47,8 @@ NONLINEAR, LINEAR = "nonlinear", "linear, positivity-limited"
 # A start estimated to be closer than this to its own grid's answer may be corrected right away …
 CLOSE = 0.05
 FORMS = (1.0, FASTEST)  # with the faces of the matrix sorted by these bounds …
-FAST = (
-    0.2  # … if what is left is less than this share of the correction, half of the start's error, or fine in any case …
-)
-FINE = 1e-5
+FINE = 1e-6  # … if the error then is below half of the start's, or below this …
+PASSES, GAIN = 3, 0.7  # … after so many linearisations, as long as each leaves less than this share of the error
 LIMITED = 1e-3  # … unless cells that hold more than this would change by factors
 
 
@@ -86,9 +84,7 @@ def solve_log_density(
     else:
         psi = normalise(reference_log_density(start.phi, grid), grid.reference)
         if order == 4 and start.error < CLOSE:
-            answer = _corrected(
-                coefficients, grid, psi, FORMS, record, linear_solver, max(FINE, 0.5 * start.error), FAST
-            )
+            answer = _corrected(coefficients, grid, psi, FORMS, record, linear_solver, 0.5 * start.error)
             if answer is not None:
                 return answer
     patient = finest or min(grid.shape) >= 4 * COARSEST[grid.dim]  # on coarser grids it is cheaper to go on to the next
@@ -103,9 +99,7 @@ def solve_log_density(
         }
         if order == 4:
             fastest = np.inf if record.get("central") else FASTEST
-            answer = _corrected(
-                coefficients, grid, level.phi, (record["steepest"], fastest), record, linear_solver, 0.0, 1.0
-            )
+            answer = _corrected(coefficients, grid, level.phi, (record["steepest"], fastest), record, linear_solver)
             if answer is not None:
                 return answer
         if level.thorough or not patient:
@@ -121,30 +115,33 @@ def _corrected(
     forms: tuple[float, float],
     record: dict[str, Any],
     linear_solver: str,
-    enough: float,
-    gain: float,
+    enough: float = np.inf,
 ) -> Answer | None:
-    """Fourth-order values, or None where their error is neither below ``enough`` nor below ``gain`` × the correction."""
+    """Fourth-order values, or None where their error is not below ``enough``, or not below the correction."""
     scheme = Scheme(coefficients)
-    scheme.freeze(psi, *forms, CROSS_LIMIT)
-    try:
-        better = correct(scheme, coefficients, grid, psi, linear_solver)
-    except SingularSystem as error:
-        record["not_corrected"] = str(error)
-        return None
+    last, solves, cycles = np.inf, 0, 0
+    for _ in range(PASSES):
+        scheme.freeze(psi, *forms, CROSS_LIMIT)
+        try:
+            better = correct(scheme, coefficients, grid, psi, linear_solver)
+        except SingularSystem as error:
+            record["not_corrected"] = str(error)
+            return None
+        solves, cycles = solves + better.solves, cycles + better.cycles
+        wide = better.limited > LIMITED or better.change > CLOSE
+        settled = better.density_error < max(FINE, min(enough, better.change))
+        if wide or settled or not better.density_error < GAIN * last:
+            break
+        psi, last = better.psi, better.density_error
     mass = scheme.regular_mass(np.exp(-better.psi) * grid.reference.cell_volume)
-    if (
-        not better.density_error < max(gain * better.change, enough, ROUND_OFF)
-        or better.limited > LIMITED
-        or better.change > CLOSE
-    ):
+    if wide or not settled:
         record["not_corrected"] = (
             f"by {better.change:.1e}, then by another {better.density_error:.1e}, cut short where {better.limited:.1e} is"
         )
         return None
     record |= {
-        "newton_steps": record.get("newton_steps", 0) + better.solves,
-        "cycles": record.get("cycles", 0) + better.cycles,
+        "newton_steps": record.get("newton_steps", 0) + solves,
+        "cycles": record.get("cycles", 0) + cycles,
         "linear_solver": better.solver,
         "regular_mass": mass,
         "change": better.change,
