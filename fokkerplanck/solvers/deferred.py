@@ -29,8 +29,8 @@ from .threads import in_planes
 # Reduction of the residual by the cycles for the correction, whose remainder the estimate sees, and for the estimate itself.
 THOROUGH, ROUGH = 3e-3, 1e-1
 REPEATS = 3  # of the correction where a factorisation makes them cheap …
-JAGGED = 1e-8  # probability where a correction would be by factors: tails too rough for longer differences. They keep …
-TAIL = 14.0  # … the scheme's own flux where it is frozen and Φ is above its least by this, at a millionth of the peak
+TAIL = 14.0  # of Φ above its least, a millionth of the peak: beyond, frozen faces may keep the scheme's own flux,
+JAGGED = 1e-7  # and do if in cells with this much probability a correction would be by factors
 CONVERGED = 0.03  # … unless one was this much smaller than the first
 SMALLEST_RATIO, LARGEST_RATIO = (
     0.3,
@@ -54,6 +54,8 @@ class Corrected:
         ∫|p − p of the start|.
     density_error, current_error : float
         Estimates of ∫|p − p_exact| and ∫|J − J_exact|: the distance to values of sixth order.
+    drift : float
+        Σ_a ∫|u_a|p, a scale for currents that does not vanish with them.
     limited : float
         Probability in cells where the correction was cut short.
     solves, cycles : int
@@ -68,13 +70,16 @@ class Corrected:
     change: float
     density_error: float
     current_error: float
+    drift: float
     limited: float
     solves: int
     cycles: int
     solver: str
 
 
-def correct(scheme: Scheme, coefficients: FaceCoefficients, grid: Grid, psi: Array, linear_solver: str) -> Corrected:
+def correct(
+    scheme: Scheme, coefficients: FaceCoefficients, grid: Grid, psi: Array, linear_solver: str, *, tails: bool = False
+) -> Corrected:
     """Fourth-order values from second-order ones, or from those of a coarser grid.
 
     Parameters
@@ -87,6 +92,10 @@ def correct(scheme: Scheme, coefficients: FaceCoefficients, grid: Grid, psi: Arr
         The physical one.
     psi : ndarray, shape ``grid.shape``
     linear_solver : str
+    tails : bool
+        Whether faces far down the density keep the scheme's own flux where it is frozen from the start, and not only if the
+        tails turn out to be too rough: longer differences make nothing better of them then, and nothing good for a finer grid
+        to start from.
 
     Raises
     ------
@@ -94,7 +103,7 @@ def correct(scheme: Scheme, coefficients: FaceCoefficients, grid: Grid, psi: Arr
         If a linear system has no finite solution.
     """
     jacobian = Jacobian(scheme, psi, negligible(psi, scheme.grid), linear_solver)
-    fluxes = _Fluxes(scheme, coefficients, grid)
+    fluxes = _Fluxes(scheme, coefficients, grid, _tails(scheme, psi) if tails else None)
     volume = grid.reference.cell_volume
     steps = [_Step(psi, scheme.flux(psi, np.zeros_like(psi)), 0.0, 0, "")]
     sizes: list[float] = []
@@ -102,7 +111,7 @@ def correct(scheme: Scheme, coefficients: FaceCoefficients, grid: Grid, psi: Arr
         steps.append(_step(jacobian, fluxes, 4, steps[-1].psi, THOROUGH))
         if fluxes.tails is None and steps[-1].limited > JAGGED:
             fluxes.tails = _tails(scheme, psi)
-            steps.pop()
+            del steps[1:], sizes[:]
             continue
         sizes.append(float(np.sum(np.abs(np.exp(-steps[-1].psi) - np.exp(-steps[-2].psi)))) * volume)
         if len(sizes) > 1 and sizes[-1] > sizes[-2]:
@@ -123,11 +132,17 @@ def correct(scheme: Scheme, coefficients: FaceCoefficients, grid: Grid, psi: Arr
         change=float(np.sum(np.abs(p4 - np.exp(-psi)))) * volume,
         density_error=float(np.sum(np.abs(p6 - p4))) * volume + defect,
         current_error=total_current(physical_flux(best.flux - better.flux, grid)) + defect * current,
+        drift=sum(_moved(u, p4, a) for a, u in enumerate(coefficients.velocity)) * volume,
         limited=better.limited,
         solves=len(sizes) + 1,
         cycles=sum(s.cycles for s in steps) + best.cycles,
         solver=best.solver,
     )
+
+
+def _moved(velocity: Array, density: Array, axis: int) -> float:
+    """Σ over the cells of |u| on the face behind each, times its density."""
+    return float(np.sum(np.abs(np.moveaxis(velocity, axis, 0)[:-1]) * np.moveaxis(density, axis, 0)))
 
 
 @dataclass(frozen=True)
@@ -204,7 +219,7 @@ class _Fluxes:
 
 
 def _tails(scheme: Scheme, psi: Array) -> tuple[NDArray[np.bool_], ...]:
-    """Faces of the frozen form where the density is below ``TAIL``: what longer differences would make of it is no better."""
+    """Faces of the frozen form beyond ``TAIL``."""
     out, low = [], psi.reshape(scheme.shape) - psi.min() - TAIL > 0.0
     for a, axis in enumerate(scheme.axes):
         cells, forms = np.moveaxis(low, axis, 0), np.moveaxis(scheme.regular[axis], axis, 0)

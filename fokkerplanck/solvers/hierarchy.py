@@ -25,10 +25,11 @@ SURPRISE = 2.0  # times its estimated error: a change to the next grid beyond th
 
 @dataclass(frozen=True)
 class Start:
-    """Φ of the grid before on the cells of this one, and how far from the answer of that grid it was estimated to be."""
+    """Φ of the grid before on the cells of this one, and the errors that were estimated there; infinite where not known."""
 
     phi: Array
-    error: float  # infinite where it is not known
+    density_error: float = np.inf
+    current_error: float = np.inf
 
 
 @dataclass(frozen=True)
@@ -106,14 +107,14 @@ class Hierarchy:
         if answer is None:  # estimates compare neighbouring grids only, so they start afresh on the next one
             self.earlier = self.grades or self.earlier
             self.grades = []
-            self.start = None if self.start is None else Start(prolong(self.start.phi, grid), np.inf)
+            self.start = None if self.start is None else Start(prolong(self.start.phi, grid))
             return
         grade = self._grade(grid, answer)
         if self.grades:
             _compare(grade, self.grades[-1])
         self.grades.append(grade)
-        known = self.errors().density if answer.density_error is not None else np.inf
-        self.start = Start(prolong(answer.phi, grid), known)
+        known = self.errors() if answer.density_error is not None else Errors(np.inf, np.inf)
+        self.start = Start(prolong(answer.phi, grid), known.density, known.current)
         record.pop("stalled")
         production, production_error = None, None
         if grade.force is not None:

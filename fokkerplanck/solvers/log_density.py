@@ -47,8 +47,9 @@ NONLINEAR, LINEAR = "nonlinear", "linear, positivity-limited"
 # A start estimated to be closer than this to its own grid's answer may be corrected right away …
 CLOSE = 0.05
 FORMS = (1.0, FASTEST)  # with the faces of the matrix sorted by these bounds …
-FINE = 1e-6  # … if the error then is below half of the start's, or below this …
-PASSES, GAIN = 3, 0.7  # … after so many linearisations, as long as each leaves less than this share of the error
+QUARTER = 0.25  # … if the errors are below these shares of the start's then (a sixteenth is expected), or below …
+FINE = 1e-6  # … this share of the probability and of what the drift moves …
+PASSES, GAIN = 3, 0.7  # … after up to three linearisations, as long as they leave less than this share of the error
 LIMITED = 1e-3  # … unless cells that hold more than this would change by factors
 
 
@@ -83,8 +84,9 @@ def solve_log_density(
         psi = _first_guess(process, grid, coefficients)
     else:
         psi = normalise(reference_log_density(start.phi, grid), grid.reference)
-        if order == 4 and start.error < CLOSE:
-            answer = _corrected(coefficients, grid, psi, FORMS, record, linear_solver, 0.5 * start.error)
+        if order == 4 and start.density_error < CLOSE:
+            enough = (QUARTER * start.density_error, QUARTER * start.current_error)
+            answer = _corrected(coefficients, grid, psi, FORMS, record, linear_solver, enough)
             if answer is not None:
                 return answer
     patient = finest or min(grid.shape) >= 4 * COARSEST[grid.dim]  # on coarser grids it is cheaper to go on to the next
@@ -115,24 +117,27 @@ def _corrected(
     forms: tuple[float, float],
     record: dict[str, Any],
     linear_solver: str,
-    enough: float = np.inf,
+    enough: tuple[float, float] = (np.inf, np.inf),
 ) -> Answer | None:
-    """Fourth-order values, or None where their error is not below ``enough``, or not below the correction."""
+    """Fourth-order values, or None where their errors are not below ``enough``, or not below the correction."""
     scheme = Scheme(coefficients)
     last, solves, cycles = np.inf, 0, 0
-    for _ in range(PASSES):
+    for turn in range(PASSES):
         scheme.freeze(psi, *forms, CROSS_LIMIT)
         try:
-            better = correct(scheme, coefficients, grid, psi, linear_solver)
+            better = correct(scheme, coefficients, grid, psi, linear_solver, tails=turn > 0)
         except SingularSystem as error:
             record["not_corrected"] = str(error)
             return None
         solves, cycles = solves + better.solves, cycles + better.cycles
         wide = better.limited > LIMITED or better.change > CLOSE
-        settled = better.density_error < max(FINE, min(enough, better.change))
-        if wide or settled or not better.density_error < GAIN * last:
+        settled = better.density_error < max(FINE, min(enough[0], better.change))
+        settled = settled and better.current_error < max(FINE * better.drift, enough[1])
+        if wide or settled or (turn > 0 and not better.density_error < GAIN * last):
             break
-        psi, last = better.psi, better.density_error
+        if turn > 0:  # the first two start from the same
+            psi = better.psi
+        last = better.density_error
     mass = scheme.regular_mass(np.exp(-better.psi) * grid.reference.cell_volume)
     if wide or not settled:
         record["not_corrected"] = (
