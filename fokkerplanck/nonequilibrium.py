@@ -393,7 +393,10 @@ def cycle_affinity(solution: Solution, loop: ArrayLike | Sequence[Sequence[float
                 f"loop: expected corners between the walls of {solution.names[axis]}, {low:g} and {high:g}, got "
                 f"{corners[:, axis].min():g} to {corners[:, axis].max():g}"
             )
-    return measure(solution, lambda s: _affinity(s, corners))
+    assert solution.force is not None
+    length = float(np.sum(np.abs(np.diff(corners, axis=0))))
+    rounding = ROUND_OFF * length * float(np.abs(solution.force).max())  # of a sum whose terms cancel
+    return measure(solution, lambda s: _affinity(s, corners), floor=rounding)
 
 
 def _affinity(solution: Solution, corners: Array) -> float:

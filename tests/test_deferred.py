@@ -105,7 +105,7 @@ def test_a_grid_without_a_correction_keeps_its_own_values(monkeypatch):
     from fokkerplanck.solvers import log_density
     from fokkerplanck.solvers.linear import SingularSystem
 
-    def fails(*arguments):
+    def fails(*arguments, **options):
         raise SingularSystem("made to fail")
 
     process, box, density, current = helix(2)

@@ -16,7 +16,7 @@ import math
 import numpy as np
 from numba import njit
 
-LEAST = 1e-290
+LEAST, NOISELESS = 1e-290, 1e4
 OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
 
 
@@ -298,7 +298,8 @@ def scale_rows(rows, diagonal, held, start, stop):
 def upwind_rates(phi, d, spacing, periodic, w, rates):
     """Dense generator of the frozen (monotone) scheme: rates[i, j] is the probability rate from cell i to cell j.
 
-    Against a drift that no double can hold the reverse of, the rate is ``LEAST`` that of noise alone: no cell is left for good.
+    Against a drift so strong that no double holds the rate, it is ``LEAST`` of noise alone: no cell is left for good. Beyond a
+    cell Péclet number of ``NOISELESS`` there is no noise, and nothing comes back.
     """
     rates[:] = 0.0
     for axis in range(3):
@@ -316,7 +317,7 @@ def upwind_rates(phi, d, spacing, periodic, w, rates):
                     daa = d[axis][axis, i0, i1, i2]
                     cell = (i0 * phi.shape[1] + i1) * phi.shape[2] + i2
                     below = (l0 * phi.shape[1] + l1) * phi.shape[2] + l2
-                    least = LEAST * daa / h
+                    least = LEAST * daa / h if abs(w[axis][i0, i1, i2]) * h < NOISELESS * daa else 0.0
                     rates[below, cell] += max(forward_rate(w[axis][i0, i1, i2], daa, h), least) / h
                     rates[cell, below] += max(forward_rate(-w[axis][i0, i1, i2], daa, h), least) / h
 

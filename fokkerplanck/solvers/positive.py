@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from ..grid import Array
 from ..operators import FaceCoefficients
@@ -106,7 +105,6 @@ def _positive_correction(
     """s = r − 1 > −1, the cells whose faces had to be frozen for that, and the systems and cycles it took."""
     grid, held = scheme.grid, negligible(phi, scheme.grid)
     limited = np.zeros(grid.shape, dtype=np.bool_)
-    mode = ["wrap" if ring else "nearest" for ring in grid.periodic]
     solves, cycles, radius = 0, 0, 1
     while True:
         try:
@@ -123,6 +121,20 @@ def _positive_correction(
                 f"the monotone scheme left {int(empty.sum())} cells without density, which is the solver's error"
             )
         stubborn = empty if solves > PATIENT else empty & limited
-        limited |= empty | ndimage.maximum_filter(stubborn, size=2 * radius + 1, mode=mode)
+        limited |= empty | _near(stubborn, radius, grid.periodic)
         scheme.freeze_around(limited)
         radius *= 2 if stubborn.any() else 1
+
+
+def _near(cells: NDArray[np.bool_], reach: int, periodic: tuple[bool, ...]) -> NDArray[np.bool_]:
+    """Cells no more than ``reach`` from one of ``cells`` along every axis."""
+    for axis, ring in enumerate(periodic):
+        lines = np.moveaxis(cells, axis, 0)
+        width = min(reach, lines.shape[0])
+        ends = (
+            lines[-width:] if ring else np.zeros_like(lines[:width]),
+            lines[:width] if ring else np.zeros_like(lines[:width]),
+        )
+        count = np.cumsum(np.concatenate([np.zeros_like(lines[:1]), ends[0], lines, ends[1]]), axis=0)
+        cells = np.moveaxis(count[2 * width + 1 :] > count[: -2 * width - 1], 0, axis)
+    return cells
