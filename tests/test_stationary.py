@@ -325,6 +325,10 @@ def test_wells_behind_a_barrier_with_a_current_have_their_weights():
     assert left == pytest.approx(left_weight(), rel=1e-3)
 
 
+def stalls(*arguments, **settings):
+    raise newton.Stalled("it too")
+
+
 def test_cross_drift_that_does_not_settle_is_recorded(monkeypatch, vortices):
     """Bringing frozen faces up to date may stall; the first answer then stands, and says so."""
     case, _ = vortices

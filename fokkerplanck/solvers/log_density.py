@@ -50,6 +50,7 @@ FORMS = (1.0, FASTEST)  # with the faces of the matrix sorted by these bounds �
 QUARTER = 0.25  # … if the errors are below these shares of the start's then (a sixteenth is expected), or below …
 FINE = 1e-6  # … this share of the probability and of what the drift moves …
 PASSES, GAIN = 3, 0.7  # … after up to three linearisations, as long as they leave less than this share of the error
+FAR = 1.5  # of at most 2: on cells that resolve little the nonlinear flux has answers with all probability in a corner
 LIMITED = 1e-3  # … unless cells that hold more than this would change by factors
 
 
@@ -91,6 +92,14 @@ def solve_log_density(
                 return answer
     patient = finest or min(grid.shape) >= 4 * COARSEST[grid.dim]  # on coarser grids it is cheaper to go on to the next
     level = _settled(coefficients, psi, record, linear_solver, rough=order == 4)
+    if level is None and start is not None:  # the start may be to blame
+        start, psi = None, _first_guess(process, grid, coefficients)
+        level = _settled(coefficients, psi, record, linear_solver, rough=order == 4)
+    if level is not None and start is None and _apart(level.phi, psi) > FAR:
+        record["stalled"] = (
+            f"Newton's method went to a density with nothing in common with the monotone scheme's: {FAR:g} apart"
+        )
+        return None
     while level is not None:
         record |= {
             "newton_steps": level.steps,
@@ -108,6 +117,12 @@ def solve_log_density(
             return Answer(physical_log_density(level.phi, grid), level.flux)
         level = _settled(coefficients, level.phi, record, linear_solver, rough=False) or replace(level, thorough=True)
     return None
+
+
+def _apart(psi: Array, other: Array) -> float:
+    """∫|p − p'| of two reference log-densities, whatever their normalisation."""
+    p, q = np.exp(psi.min() - psi), np.exp(other.min() - other)
+    return float(np.abs(p / p.sum() - q / q.sum()).sum())
 
 
 def _corrected(
