@@ -117,3 +117,81 @@ def test_a_grid_without_a_correction_keeps_its_own_values(monkeypatch):
     assert errors(sol, density, current)[0] < sol.error  # from the changes between grids
     # both are Newton's answer on this grid; where it starts decides on the forms of faces in the tails
     assert float(np.abs(sol.density.values - plain.density.values).sum()) * sol.grid.cell_volume < 0.01 * plain.error
+
+
+def on_a_line(drift, diffusion, ends, inside):
+    """Process, box and exact density on a line in detailed balance, by quadrature between ``inside`` and the ends."""
+    lower, upper = ends
+    lines = [np.linspace(a, b, 200_001) for a, b in zip((lower, *inside), (*inside, upper), strict=True)]
+    log, at, start = [], [], 0.0
+    for line in lines:  # coefficients are smooth on each
+        middle = 0.5 * (line[1:] + line[:-1])
+        work = np.concatenate([[0.0], np.cumsum(drift(middle) / diffusion(middle) * np.diff(line))]) + start
+        start = work[-1]
+        within = np.clip(line, line[0] + 1e-12, line[-1] - 1e-12)
+        log.append(work - np.log(diffusion(within)))
+        at.append(within)
+    mass = sum(np.trapezoid(np.exp(values), line) for values, line in zip(log, lines, strict=True))
+    x, values = np.concatenate(at), np.concatenate(log)
+    process = fp.DiffusionProcess(lambda y: drift(y), lambda y: diffusion(y)[None], dim=1)
+    return process, fp.Box([lower], [upper]), lambda y: np.exp(np.interp(y[0], x, values)) / mass
+
+
+KINKED = {
+    "drift that jumps": on_a_line(lambda x: -np.sign(x - 0.3), np.ones_like, (-20, 20), [0.3]),
+    "drift that bends": on_a_line(lambda x: -2.5 * x + 2.4 * np.maximum(x - 0.37, 0), np.ones_like, (-8, 12), [0.37]),
+    "noise that bends": on_a_line(lambda x: -x, lambda x: 1 + np.abs(x - 0.21), (-20, 20), [0.21]),
+}
+
+
+@pytest.mark.parametrize("name", KINKED)
+def test_errors_are_seen_where_coefficients_jump_or_bend_between_samples(name):
+    """Orders 4 and 6 share that error, and neighbouring grids may as well: 8192 and 16384 cells do, of the last one."""
+    process, box, density = KINKED[name]
+    for n in (32, 64, 128, 256, 512, 8192, 16384):
+        sol = fp.solve_stationary(process, box, shape=(n,), max_wall_mass=1)
+        error = float(np.sum(np.abs(sol.density.values - density(sol.grid.cell_points()))) * sol.grid.cell_volume)
+        assert error < 1.5 * sol.error, n
+    assert sol.error < 0.01  # and of first order at least
+
+
+@pytest.mark.parametrize("maps", [None, fp.Sinh(scale=2.0)])
+def test_nothing_is_doubted_that_is_smooth(maps):
+    process, box, density, _ = helix(2)
+    for n in (48, 96):
+        grid = fp.Grid(box, (n, n), maps=maps)
+        coefficients = face_coefficients(process, grid)
+        psi = reference_log_density(-np.log(density(grid.cell_points())), grid)
+        fluxes = _Fluxes(Scheme(coefficients), coefficients, grid)
+        assert fluxes.doubts(psi).largest() < 1e-12 * fluxes(psi, 6).largest()
+
+
+@pytest.mark.parametrize("ring", [False, True])
+def test_a_jump_is_doubted_by_half_of_it(ring):
+    """By D as by u, on every line across it; what jumps in opposite ways in u and D∂Φ is not."""
+    jump = lambda x: np.where(np.abs(x[0] - 0.51) < 0.3, 2.0, 1.0)  # noqa: E731
+    zero = np.zeros_like
+    box = fp.Box([0, 0], [1, 1], boundary="periodic" if ring else "reflecting")
+    grid = fp.Grid(box, (40, 24))
+    x = grid.cell_points()
+    psi = -(x[0] if not ring else zero(x[0]))
+    volume = 1 / 40  # of the cells of a line: Σ doubts × h is the jumps' half times h, twice
+
+    def doubts(drift, noise):
+        process = fp.DiffusionProcess(
+            lambda y: np.stack([drift(y), zero(y[0])]),
+            lambda y: np.stack([np.stack([noise(y), zero(y[0])]), np.stack([zero(y[0]), noise(y)])]),
+            dim=2,
+            interpretation="isothermal",
+        )
+        coefficients = face_coefficients(process, grid)
+        field = _Fluxes(Scheme(coefficients), coefficients, grid).doubts(psi).components[0][:-1]
+        return field * np.exp(0.5 * (psi + np.roll(psi, 1, axis=0)))
+
+    one = lambda y: np.ones(y.shape[1:])  # noqa: E731
+    found = doubts(jump, one)[1:].sum(axis=0) * volume
+    assert found == pytest.approx(np.full(24, 2 * 0.5 * volume), rel=1e-3)  # the mean of two densities
+    if not ring:
+        found = doubts(one, jump)[1:].sum(axis=0) * volume
+        assert found == pytest.approx(np.full(24, 2 * 0.5 * volume), rel=1e-3)  # the mean of two densities
+        assert doubts(jump, jump)[1:].max() < 1e-12

@@ -49,3 +49,35 @@ def point_fluxes(phi, reach, across, slope, along, u, d, spacing, out, start, st
                             rise += across[k] * part
                         v += factor * rise
                     out[axis][z, y, x] = v * math.exp(-value)
+
+
+@njit(**OPTIONS)
+def doubts(terms, weights, first, last, ring, out):
+    """Add to ``out`` what differences along an axis say that samples may miss of Σ_k weight_k term_k between them.
+
+    Terms and weights (k, before, faces, after); those from ``first`` up to ``last`` count, round a ring or not, and
+    a sum is taken with the weights of its face. A 64th of its sixth difference is added: beside a jump half of it in all,
+    which is what the place of a jump between two samples can amount to. Differences that alternate, as they do at jumps
+    and kinks, count in full, those of a resolved function do not: the share of alternation, of order h², enters with its
+    eighth power.
+    """
+    count = last - first
+    reach = 0 if ring else 3
+    fourth = [0.0, 0.0, 0.0]
+    for i in range(out.shape[0]):
+        for f in range(reach, count - reach):
+            for j in range(out.shape[2]):
+                for k in range(3):
+                    fourth[k] = 0.0
+                for t in range(terms.shape[0]):
+                    weight = weights[t, i, first + f, j]
+                    for k in range(3):
+                        c = f + k - 1
+                        middle = terms[t, i, first + c % count, j]
+                        near = terms[t, i, first + (c - 1) % count, j] + terms[t, i, first + (c + 1) % count, j]
+                        far = terms[t, i, first + (c - 2) % count, j] + terms[t, i, first + (c + 2) % count, j]
+                        fourth[k] += weight * (far - 4.0 * near + 6.0 * middle)
+                sixth = abs(fourth[0] - 2.0 * fourth[1] + fourth[2])
+                if sixth > 0.0:
+                    share = sixth / (abs(fourth[0]) + 2.0 * abs(fourth[1]) + abs(fourth[2]))
+                    out[i, first + f, j] += sixth * share**8 / 64.0

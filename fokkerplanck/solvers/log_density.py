@@ -169,7 +169,9 @@ def _corrected(
     }
     check = Answer(physical_log_density(better.check_psi, grid), better.check_flux, 6)
     phi = physical_log_density(better.psi, grid)
-    return Answer(phi, better.flux, 4, better.density_error, better.current_error, check)
+    density_error = better.density_error + better.density_doubt
+    current_error = better.current_error + better.current_doubt
+    return Answer(phi, better.flux, 4, density_error, current_error, check)
 
 
 def _first_guess(process: DiffusionProcess, grid: Grid, coefficients: FaceCoefficients) -> Array:
