@@ -27,11 +27,14 @@ class FaceCoefficients:
         The uniform grid of the reference coordinates, in which all these quantities are meant.
     velocity : tuple of d arrays, shape ``grid.face_shape(a)``
     diffusion : tuple of d arrays, shape (d, *grid.face_shape(a))
+    differenced : bool
+        Whether u contains derivatives of D taken by differences, which do not see it jump.
     """
 
     grid: Grid
     velocity: tuple[Array, ...]
     diffusion: tuple[Array, ...]
+    differenced: bool = False
 
 
 def face_coefficients(process: DiffusionProcess, grid: Grid) -> FaceCoefficients:
@@ -95,7 +98,7 @@ def face_coefficients(process: DiffusionProcess, grid: Grid) -> FaceCoefficients
             _to_reference(u, tensor, grid, axis)
         velocity.append(u)
         diffusion.append(tensor)
-    return FaceCoefficients(grid.reference, tuple(velocity), tuple(diffusion))
+    return FaceCoefficients(grid.reference, tuple(velocity), tuple(diffusion), process.differenced)
 
 
 def _to_reference(velocity: Array, tensor: Array, grid: Grid, axis: int) -> None:
@@ -124,7 +127,7 @@ def physical_coefficients(coefficients: FaceCoefficients, grid: Grid) -> FaceCoe
             tensor[m] *= factor
         velocities.append(u * own)
         tensors.append(tensor)
-    return FaceCoefficients(coefficients.grid, tuple(velocities), tuple(tensors))
+    return FaceCoefficients(coefficients.grid, tuple(velocities), tuple(tensors), coefficients.differenced)
 
 
 def _face_stretch(grid: Grid, axis: int) -> Array:

@@ -243,6 +243,12 @@ class DiffusionProcess:
         both = np.concatenate([np.asarray(x, dtype=float), scale])  # one length per point
         return _in_blocks(lambda pair: self._current_velocity(pair[: self.dim], pair[self.dim :]), both)
 
+    @property
+    def differenced(self) -> bool:
+        """Whether the velocity of the current contains derivatives of D or σ that are taken by differences."""
+        known = self._velocity is not None or self._divergence is not None or self._uniform_noise
+        return not known and self.interpretation != "isothermal"
+
     def _current_velocity(self, x: Array, scale: Array) -> Array:
         if self._velocity is not None:
             return _evaluate(self._velocity, x, (self.dim,), "velocity")

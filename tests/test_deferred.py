@@ -195,3 +195,16 @@ def test_a_jump_is_doubted_by_half_of_it(ring):
         found = doubts(one, jump)[1:].sum(axis=0) * volume
         assert found == pytest.approx(np.full(24, 2 * 0.5 * volume), rel=1e-3)  # the mean of two densities
         assert doubts(jump, jump)[1:].max() < 1e-12
+
+
+@pytest.mark.parametrize("interpretation", ["ito", "stratonovich"])
+def test_noise_that_jumps_is_not_believed_where_its_derivative_is_a_difference(interpretation):
+    """p jumps by the ratio of D, or of its root; differences of D miss that, or see it many times over."""
+    noise = lambda x: np.where(x > 0.37, 2.0, 1.0)[None]  # noqa: E731
+    process = fp.DiffusionProcess(lambda x: -x, noise, dim=1, interpretation=interpretation)
+    for n in (32, 64, 2048):
+        assert fp.solve_stationary(process, fp.Box([-8], [8]), shape=(n,)).error > 0.1
+    with pytest.raises(fp.NotConverged):
+        fp.solve_stationary(process, fp.Box([-8], [8]), rtol=1e-2, max_cells=2**13)
+    same = fp.DiffusionProcess(lambda x: -x * noise(x)[0], noise, dim=1, interpretation="isothermal")
+    assert fp.solve_stationary(same, fp.Box([-6], [6]), rtol=1e-3).error < 1e-3  # well defined, and p smooth

@@ -255,6 +255,12 @@ class _Fluxes:
                 if last - first > 6:
                     each = (len(terms), *lines)
                     kernel.doubts(terms.reshape(each), weights.reshape(each), first, last, ring, out.reshape(lines))
+                    if slopes and self.coefficients.differenced:  # a jump of D by which its derivative may have missed
+                        rate = np.ones_like(u) / grid.along(grid.distances(m) if m == a else grid.widths(m), m)
+                        one = (1, *lines)
+                        kernel.doubts(
+                            terms[1 + m].reshape(one), rate.reshape(one), first, last, ring, out.reshape(lines)
+                        )
             out *= _on_faces(density, a) * _area(grid, a)
             if grid.periodic[a]:
                 ends = np.moveaxis(out, a, 0)

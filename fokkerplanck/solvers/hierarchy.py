@@ -14,7 +14,7 @@ from ..fields import FaceField
 from ..grid import Array, Grid
 from ..operators import difference_scale, physical_flux
 from ..process import DiffusionProcess
-from .richardson import SAFETY, estimated_error
+from .richardson import SAFETY, SECOND_ORDER, estimated_error
 from .transfer import prolong, restrict_cells, restrict_faces
 
 STRIP = 1 / 32  # of the cells along each wall, where probability counts as sitting at the wall
@@ -164,16 +164,19 @@ class Hierarchy:
     def errors(self) -> Errors:
         """Of the finest grid: its own estimates where it has them, else those implied by the changes between grids.
 
-        An own estimate grows by as much as the change from the grid before exceeds what that one's own estimate allowed.
+        An own estimate grows by as much as the change from the grid before exceeds what that one's own estimate allowed. An
+        answer without one is of second order, and not believed to gain more than that on a grid before that had one.
         """
         grades = self.solved
         last = grades[-1]
         floor = ROUND_OFF * last.one_way
         density, current = last.answer.density_error, last.answer.current_error
         if density is None or current is None:
+            own = [(g.answer.density_error or 0.0, g.answer.current_error or 0.0) for g in reversed(grades)]
+            least = np.max([[e * SECOND_ORDER**-k for e in pair] for k, pair in enumerate(own)], axis=0) * SAFETY
             return Errors(
-                estimated_error([g.density_change for g in grades], ROUND_OFF),
-                estimated_error([g.current_change for g in grades], floor),
+                max(estimated_error([g.density_change for g in grades], ROUND_OFF), float(least[0])),
+                max(estimated_error([g.current_change for g in grades], floor), float(least[1])),
             )
         if len(grades) > 1:
             density *= _surprise(last.density_change, grades[-2].answer.density_error, ROUND_OFF)
