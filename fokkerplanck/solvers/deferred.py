@@ -108,7 +108,7 @@ def correct(
     steps = [_Step(psi, scheme.flux(psi, np.zeros_like(psi)), 0.0, 0, "")]
     sizes: list[float] = []
     while len(sizes) < REPEATS:
-        steps.append(_step(jacobian, fluxes, 4, steps[-1].psi, THOROUGH))
+        steps.append(_step(jacobian, fluxes, steps[0].flux, 4, steps[-1].psi, THOROUGH))
         if fluxes.tails is None and steps[-1].limited > JAGGED:
             fluxes.tails = _tails(scheme, psi)
             del steps[1:], sizes[:]
@@ -120,7 +120,7 @@ def correct(
         if steps[-1].cycles or sizes[-1] < CONVERGED * sizes[0]:
             break
     better = steps[-1]
-    best = _step(jacobian, fluxes, 6, better.psi, ROUGH)
+    best = _step(jacobian, fluxes, steps[0].flux, 6, better.psi, ROUGH)
     p4, p6 = np.exp(-better.psi), np.exp(-best.psi)
     defect = abs(_mass(p4, grid) - 1.0)
     current = total_current(physical_flux(better.flux, grid))
@@ -154,15 +154,15 @@ class _Step:
     solver: str
 
 
-def _step(jacobian: Jacobian, fluxes: _Fluxes, order: int, psi: Array, reduction: float) -> _Step:
-    """Ψ and flux of a higher order from ``psi``."""
+def _step(jacobian: Jacobian, fluxes: _Fluxes, plain: FaceField, order: int, psi: Array, reduction: float) -> _Step:
+    """Ψ and flux of a higher order from ``psi``; ``plain`` is the scheme's own flux where the Jacobian was taken."""
     scheme, held, base = jacobian.scheme, jacobian.held, jacobian.phi
     flux = fluxes(psi, order)
     outflow = np.where(held, 0.0, flux.divergence() * np.exp(np.where(held, 0.0, base)))
     correction = jacobian.solve(outflow, reduction=reduction)
     probability = np.exp(-base) * scheme.grid.cell_volume
     mean = float(np.sum(probability * correction.s))
-    flux = flux + scheme.flux(base, correction.s) - scheme.flux(base, np.zeros_like(base))
+    flux = flux + scheme.flux(base, correction.s) - plain
     if correction.reduction > 0.0:
         flux = without_gradient(flux)[0]  # the imbalance that the iterations left
     change = correction.s * np.exp(psi - base)
