@@ -78,7 +78,14 @@ class Corrected:
 
 
 def correct(
-    scheme: Scheme, coefficients: FaceCoefficients, grid: Grid, psi: Array, linear_solver: str, *, tails: bool = False
+    scheme: Scheme,
+    coefficients: FaceCoefficients,
+    grid: Grid,
+    psi: Array,
+    linear_solver: str,
+    *,
+    tails: bool = False,
+    reduction: float = THOROUGH,
 ) -> Corrected:
     """Fourth-order values from second-order ones, or from those of a coarser grid.
 
@@ -96,6 +103,8 @@ def correct(
         Whether faces far down the density keep the scheme's own flux where it is frozen from the start, and not only if the
         tails turn out to be too rough: longer differences make nothing better of them then, and nothing good for a finer grid
         to start from.
+    reduction : float
+        Of the residual by the cycles for the correction.
 
     Raises
     ------
@@ -108,7 +117,7 @@ def correct(
     steps = [_Step(psi, scheme.flux(psi, np.zeros_like(psi)), 0.0, 0, "")]
     sizes: list[float] = []
     while len(sizes) < REPEATS:
-        steps.append(_step(jacobian, fluxes, steps[0].flux, 4, steps[-1].psi, THOROUGH))
+        steps.append(_step(jacobian, fluxes, steps[0].flux, 4, steps[-1].psi, reduction))
         if fluxes.tails is None and steps[-1].limited > JAGGED:
             fluxes.tails = _tails(scheme, psi)
             del steps[1:], sizes[:]
