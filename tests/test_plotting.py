@@ -307,8 +307,6 @@ def test_without_axes_a_pyplot_figure_is_made(swirl, line):
     [
         lambda line, space, ax: plotting.density(3.0, ax=ax),
         lambda line, space, ax: plotting.density(line, ax="here"),
-        lambda line, space, ax: plotting.current(line, ax=ax),
-        lambda line, space, ax: plotting.current(space, ax=ax),
         lambda line, space, ax: plotting.current(line.density, ax=ax),
         lambda line, space, ax: plotting.current(space.density, ax=ax),
         lambda line, space, ax: plotting.current("J", ax=ax),

@@ -18,8 +18,9 @@ from ..errors import InvalidInput
 from ..helmholtz import HelmholtzSplit
 from ..results import Solution
 from ..sgd import Run
-from . import frame, numbers
-from .fields import ROUND_OFF, current, density, difference, draw_parts, plane_density, stream_function
+from . import colours, frame, numbers
+from .fields import ROUND_OFF, current, density, difference, draw_parts, stream_function
+from .planes import plane
 
 EQUAL_PANEL = 1.5  # axes have the same scale within this factor; narrow pictures would leave most of their panels empty
 
@@ -78,10 +79,12 @@ def overview(
     if title:
         figure.suptitle(frame.plain(frame.lines(title, 45 * columns)), fontsize=13)
     panels = figure.add_gridspec(rows, columns)
-    window = frame.window(plane_density(solution)[0], solution.grid)
+    shown = plane(solution)
+    p = shown.scalar(solution.density)
+    window = frame.window(p, shown.grid)
     sides = [upper - lower for lower, upper in window]
     aspect: Any = "equal" if max(sides) <= EQUAL_PANEL * min(sides) else "auto"
-    top = float(plane_density(solution)[0].max())
+    top = float(p.max())
     for k, name in enumerate(names):
         # The verdict is a text and takes what is left of its row.
         cell: Any = panels[k // columns, k % columns if name != "verdict" else slice(k % columns, None)]
@@ -95,7 +98,7 @@ def overview(
             stack = cell.subgridspec(len(kinds), 1)
             first = figure.add_subplot(stack[0])
             rest = [figure.add_subplot(stack[i], sharex=first) for i in range(1, len(kinds))]
-            draw_parts(split, kinds, [first, *rest], window)
+            draw_parts(split, kinds, [first, *rest], window, plane(split))
         else:
             ax = figure.add_subplot(cell)
             if name == "stream function":
@@ -189,10 +192,10 @@ def _draw_circulation(ax: Axes, comparison: Comparison, names: Sequence[str]) ->
     rows: list[tuple[float, float, str, str, str]] = []
     for k, (i, j) in enumerate(c.pairs):
         pair = "" if len(c.pairs) == 1 else f"$A_{{{i}{j}}}$ "
-        rows.append((c.measured[k], c.error[k], f"{pair}simulated", frame.SECOND, "o"))
+        rows.append((c.measured[k], c.error[k], f"{pair}simulated", colours.SECOND, "o"))
         if c.finite is not None:
             rows.append((c.finite[k], 0.0, f"{pair}exact at this η", "0.25", "D"))
-        rows.append((c.predicted[k], 0.0, f"{pair}diffusion limit", frame.LINE, "s"))
+        rows.append((c.predicted[k], 0.0, f"{pair}diffusion limit", colours.LINE, "s"))
     unit = 10.0**power
     reach = [0.0] + [(v + s * NORMAL_95 * e) / unit for v, e, *_ in rows for s in (-1.0, 1.0)]
     low, high = min(reach), max(reach)
