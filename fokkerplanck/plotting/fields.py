@@ -365,7 +365,8 @@ def _current_line(ax: Axes, x: Solution | Run) -> Line2D | Text:
     ax.axhline(0.0, color="0.4", lw=0.8)
     line = _banded(ax, values, error, simulated)
     frame.ordinate(ax, float(abs(values).max()), "probability current", "1/time")
-    low, high = (f(0.0, float(f(values))) for f in (min, max))
+    reach = np.where(np.isfinite(error.values), error.values, 0.0)
+    low, high = min(0.0, float((values - reach).min())), max(0.0, float((values + reach).max()))
     ax.set_ylim(low - 0.25 * (high - low) * (low < 0.0), high + 0.25 * (high - low) * (high > 0.0))
     worst = float(error.max())
     if not simulated and np.isfinite(worst):
