@@ -304,6 +304,12 @@ def test_units_are_the_brackets_of_a_name(swirl, ax):
     plotting.density(swirl[1], ax=ax)
     assert ax.get_xlabel() == "x (µm)"
     assert ax.child_axes[0].get_ylabel().endswith("1/(µm µm s⁻¹)")
+    ax.clear()
+    plotting.density(swirl[1], ax=ax, over="speed (µm s⁻¹)")
+    assert ax.get_title().startswith("stationary density\n(integrated over speed)\n(error at most")
+    ax.clear()
+    plotting.density(swirl[1], ax=ax, at={"x (µm)": 0.1})
+    assert "(at x = 0.156 µm" in ax.get_title()
     assert [frame.unit(name) for name in ("mean_radius", "f(x)", "T (K)", "(K)")] == ["mean_radius", "f(x)", "K", "(K)"]
 
 

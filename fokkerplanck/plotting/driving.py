@@ -55,6 +55,17 @@ def entropy_production(
     InvalidInput
         If the diffusion tensor is singular, where the production is not defined by this formula, or more than two variables are
         left.
+
+    Examples
+    --------
+    >>> import fokkerplanck as fp
+    >>> from matplotlib.figure import Figure
+    >>> case = fp.cases.get("four-vortices")
+    >>> ax = Figure().add_subplot()
+    >>> image = entropy_production(fp.solve_stationary(case.process, case.box, shape=(64, 64)), ax=ax)
+    >>> print(ax.get_title())  # doctest: +ELLIPSIS
+    entropy production
+    0.65... ± ... per time
     """
     ax = frame.axes(ax)
     shown: Plane | None = None
@@ -77,7 +88,7 @@ def entropy_production(
     window = frame.window(abs(values), grid, EDGE)
     if total.zero and isinstance(x, Solution) and shown is not None:
         window = frame.window(shown.scalar(x.density), grid)  # of noise there is no edge
-    ax.set_title(f"entropy production\n{_total(total)} per time{note}".replace("time\n(", "time ("))
+    ax.set_title(f"entropy production\n{_total(total)} per time{note}")
     label = "entropy production", _units(values, shown)
     if values.ndim == 1:
         ax.set(xlabel=frame.label(values, 0), ylabel=", ".join(label), xlim=window[0])
@@ -124,6 +135,16 @@ def force_curl(
     ------
     InvalidInput
         In one dimension, without ``at`` in three, or with a solution of other variables.
+
+    Examples
+    --------
+    >>> import fokkerplanck as fp
+    >>> from matplotlib.figure import Figure
+    >>> swirl = fp.DiffusionProcess(lambda x: np.stack([-x[0] + x[1], -x[1] - x[0]]), 0.5, dim=2)
+    >>> ax = Figure().add_subplot()
+    >>> image = force_curl(fp.force(swirl, fp.Grid(fp.Box([-3, -3], [3, 3]), (16, 16))), ax=ax)
+    >>> ax.get_title()
+    'curl of the force, everywhere −4'
     """
     if not isinstance(force, Force):
         raise InvalidInput(f"expected a Force, as from fokkerplanck.force(process, grid), got {frame.kind(force)}")

@@ -345,7 +345,9 @@ def _line(ax: Axes, x: Solution | Run, shown: Plane) -> Line2D:
     line = _banded(ax, p, error, simulated)
     title, worst = _title(x, shown), float(error.max())
     if not simulated and np.isfinite(worst):
-        title = f"{title}\n(error at most {numbers.written(worst, 2)})".replace(")\n(", ", ")
+        title += f"\n(error at most {numbers.written(worst, 2)})"
+        if len(shown.words) < 20:  # room for both in one pair of brackets
+            title = title.replace(")\n(", ", ")
     ax.set(xlabel=frame.label(p, 0), title=title, ylim=(0.0, None))
     frame.ordinate(ax, float(p.max()), "probability density", _density_units(shown))
     ax.set_xlim(*frame.window(p, shown.grid)[0])

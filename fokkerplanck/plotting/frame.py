@@ -106,10 +106,15 @@ def label(values: xr.DataArray, axis: int) -> str:
     return plain(f"{name} ({units})" if units else str(name))
 
 
+def quantity(name: str) -> tuple[str, str]:
+    """A variable and its unit, the end of its name in brackets; an empty one where it has none."""
+    found = re.fullmatch(r"(.*\S)\s+\(([^()]+)\)", name)
+    return (found[1], found[2]) if found else (name, "")
+
+
 def unit(name: str) -> str:
-    """What a variable is measured in: the end of its name in brackets, or else the variable itself."""
-    found = re.fullmatch(r".*\S\s+\(([^()]+)\)", name)
-    return found[1] if found else name
+    """What a variable is measured in: its unit, or else the variable itself."""
+    return quantity(name)[1] or name
 
 
 def powers(largest: float, units: str) -> tuple[str, FuncFormatter]:

@@ -57,13 +57,21 @@ class Plane:
         return Grid(reduced, tuple(self.whole.shape[a] for a in axes), maps=[self.whole.maps[a] for a in axes])
 
     @property
-    def note(self) -> str:
-        """What was done to the other variables, in words for a title."""
-        places = [(name, float(self.whole.centers(self.names.index(name))[k])) for name, k in self.cells.items()]
-        held = [f"{frame.plain(name)} = {numbers.written(place)}" for name, place in places]
+    def words(self) -> str:
+        """What was done to the other variables."""
+        held = []
+        for name, cell in self.cells.items():
+            label, unit = map(frame.plain, frame.quantity(name))
+            place = float(self.whole.centers(self.names.index(name))[cell])
+            held.append(f"{label} = {numbers.written(place)} {unit}".strip())
         words = [f"at {', '.join(held)}"] if held else []
-        words += [f"integrated over {frame.plain(', '.join(self.over))}"] if self.over else []
-        return f"\n({', '.join(words)})" if words else ""
+        gone = [frame.plain(frame.quantity(name)[0]) for name in self.over]
+        return ", ".join(words + ([f"integrated over {', '.join(gone)}"] if gone else []))
+
+    @property
+    def note(self) -> str:
+        """The words in brackets, as a line of a title."""
+        return f"\n({self.words})" if self.words else ""
 
     def scalar(self, field: xr.DataArray) -> xr.DataArray:
         """Values on the cells kept: those at the cells held, integrals over the rest."""
