@@ -246,6 +246,15 @@ def test_the_entropy_production_is_its_map_and_its_integral_in_the_title(vortice
     np.testing.assert_allclose(again.get_coordinates(), image.get_coordinates(), atol=1e-12)  # equal cells
 
 
+def test_a_map_that_falls_below_zero_says_so_at_its_colour_bar(vortices, ax):
+    found = fp.nonequilibrium(vortices[1])
+    values = found.entropy_production_map
+    assert plotting.entropy_production(found, ax=ax).colorbar.extend == "neither"
+    lowered = replace(found, entropy_production_map=values - 0.1 * values.max())
+    ax.clear()
+    assert plotting.entropy_production(lowered, ax=ax).colorbar.extend == "min"
+
+
 def test_the_entropy_production_of_a_marginal_has_the_same_integral(space, ax):
     _, solution = space
     image = plotting.entropy_production(solution, ax=ax, over="c")
