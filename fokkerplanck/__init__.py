@@ -25,7 +25,7 @@ from .force import Force, force
 from .grid import Box, Grid
 from .helmholtz import Extremum, HelmholtzSplit, helmholtz
 from .maps import Algebraic, Edges, Sinh, Uniform
-from .measured import Measured, current_fields, measure
+from .measured import Measured, current_fields, density_error, measure
 from .nonequilibrium import NonEquilibrium, cycle_affinity, nonequilibrium
 from .process import DiffusionProcess
 from .results import Solution, load
@@ -81,6 +81,7 @@ __all__ = [
     "current",
     "current_fields",
     "cycle_affinity",
+    "density_error",
     "detailed_balance",
     "drift_split",
     "entropy_split",

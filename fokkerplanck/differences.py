@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import comb
 from typing import Any
 
@@ -30,12 +31,20 @@ def padded(values: Array, axis: int, count: int, periodic: bool, order: int) -> 
         out[:count], out[-count:] = a[-count:], a[:count]
     else:
         points = min(order, n)
-        weights = [(-1) ** (k + 1) * comb(points, k) for k in range(1, points + 1)]
-        for i in range(count):
-            low, high = count - 1 - i, count + n + i
-            out[low] = sum(w * out[low + k] for k, w in enumerate(weights, start=1))
-            out[high] = sum(w * out[high - k] for k, w in enumerate(weights, start=1))
+        beyond, flat = _beyond(count, points), a.reshape(n, -1)
+        out[-count:] = (beyond @ flat[n - points :]).reshape(out[-count:].shape)
+        out[:count] = (beyond @ flat[:points][::-1])[::-1].reshape(out[:count].shape)
     return np.moveaxis(out, 0, axis)
+
+
+@lru_cache
+def _beyond(count: int, points: int) -> Array:
+    """Weights of ``points`` cells in the ``count`` that follow on the polynomial through them."""
+    rows = list(np.eye(points))
+    step = [(-1) ** (k + 1) * comb(points, k) for k in range(1, points + 1)]
+    for _ in range(count):
+        rows.append(sum(w * rows[-k] for k, w in enumerate(step, start=1)))
+    return np.ascontiguousarray(rows[points:])
 
 
 def to_faces(cells: Array, axis: int, periodic: bool, order: int = 4) -> Array:

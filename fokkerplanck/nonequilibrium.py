@@ -145,7 +145,7 @@ def nonequilibrium(solution: Solution, *, loss: Callable[[Array], Any] | None = 
     production = field = None
     if solution.force is not None:
         production = entropy_production(solution)
-        field = _production_map(solution)
+        field = production_map(solution)
     rings = [a for a in range(grid.dim) if grid.periodic[a]]
     directed = grid.dim > 1 and solution.current_error < 1.0  # of noise the direction means nothing
     return NonEquilibrium(
@@ -199,7 +199,8 @@ def _entropy_production(solution: Solution) -> float:
     return currents.entropy_production(solution.flux, solution.force)
 
 
-def _production_map(solution: Solution) -> xr.DataArray:
+def production_map(solution: Solution) -> xr.DataArray:
+    """J·(ω − ∇ln p) of every cell, where ω is defined; see :attr:`NonEquilibrium.entropy_production_map`."""
     assert solution.force is not None
     irreversible = solution.force + cell_gradient(solution.phi, solution.grid)
     values = np.einsum("i...,i...->...", solution.flux.centered(), irreversible)
@@ -226,8 +227,13 @@ def cell_gradient(values: Array, grid: Grid) -> Array:
 
 
 def _rise(v: Array) -> Array:
-    """The derivative by index, from the quartic through five entries."""
+    """The derivative by index, from the quartic through five entries; of four from the cubic."""
     out = np.empty_like(v)
+    if len(v) == 4:
+        for side, slopes, sign in ((v, out, 1.0), (v[::-1], out[::-1], -1.0)):
+            slopes[0] = sign * (-11 * side[0] + 18 * side[1] - 9 * side[2] + 2 * side[3]) / 6.0
+            slopes[1] = sign * (-2 * side[0] - 3 * side[1] + 6 * side[2] - side[3]) / 6.0
+        return out
     out[2:-2] = (8.0 * (v[3:-1] - v[1:-3]) - (v[4:] - v[:-4])) / 12.0
     for end, side, sign in ((0, v, 1.0), (-1, v[::-1], -1.0)):
         out[end] = sign * (-25 * side[0] + 48 * side[1] - 36 * side[2] + 16 * side[3] - 3 * side[4]) / 12.0

@@ -264,3 +264,17 @@ def test_numbers_survive_a_file(tmp_path):
 def test_errors_of_arrays_are_those_of_their_entries():
     values = [[1.0, 1.0], [0.5, 0.5], [0.375, 0.51]]
     assert sequence_error([np.array(v) for v in values], 1e-14) == pytest.approx([1.25 * 0.125 / 3, 1.5])
+
+
+@pytest.mark.parametrize("n", [4, 5, 9])
+def test_the_gradient_of_a_cubic_is_exact_on_the_fewest_cells_there_can_be(n):
+    grid = fp.Grid(fp.Box([-1, 0], [2, 1]), (n, 4))
+    x, y = grid.cell_points()
+    slopes = cell_gradient(x**3 - 2 * x + y**3 * x, grid)
+    np.testing.assert_allclose(slopes, [3 * x**2 - 2 + y**3, 3 * y**2 * x], atol=1e-12)
+
+
+def test_numbers_have_errors_where_the_coarsest_grid_has_four_cells():
+    process = fp.DiffusionProcess(lambda x: np.stack([-x[0] + x[1], -x[1] - x[0]]), 0.5, dim=2)
+    numbers = fp.nonequilibrium(fp.solve_stationary(process, fp.Box([-3, -3], [3, 3]), shape=(16, 16), max_wall_mass=1))
+    assert np.isfinite(numbers.follows_density.error)

@@ -269,11 +269,12 @@ def test_the_verdict_on_three_long_names_stays_on_the_page_and_off_the_chart():
     title = chart.title.get_window_extent()
     assert title.x1 <= figure.bbox.x1
     for text in verdict.texts:
-        assert text.get_window_extent().x1 <= figure.bbox.x1
-        assert text.get_window_extent().y0 >= title.y1
+        box = text.get_window_extent()
+        assert box.x1 <= figure.bbox.x1
+        assert box.y0 >= title.y1 or box.x1 <= title.x0
 
 
-@pytest.mark.parametrize(("name", "panels"), [("line", 1), ("balanced", 1), ("swirl", 4), ("torus", 4), ("space", 1)])
+@pytest.mark.parametrize(("name", "panels"), [("line", 1), ("balanced", 1), ("swirl", 4), ("torus", 4), ("space", 3)])
 def test_an_overview_leaves_out_what_there_is_not(name, panels, request):
     solution = request.getfixturevalue(name)
     figure = plotting.overview(solution, fp.helmholtz(solution), fp.detailed_balance(solution))
@@ -307,8 +308,6 @@ def test_without_axes_a_pyplot_figure_is_made(swirl, line):
     [
         lambda line, space, ax: plotting.density(3.0, ax=ax),
         lambda line, space, ax: plotting.density(line, ax="here"),
-        lambda line, space, ax: plotting.current(line, ax=ax),
-        lambda line, space, ax: plotting.current(space, ax=ax),
         lambda line, space, ax: plotting.current(line.density, ax=ax),
         lambda line, space, ax: plotting.current(space.density, ax=ax),
         lambda line, space, ax: plotting.current("J", ax=ax),

@@ -353,7 +353,7 @@ def test_pictures_have_the_edges_of_the_cells(stretched):
     fp.plot.stream_function(split)
     images = fp.plot.parts(split)
     np.testing.assert_array_equal(images[1].get_coordinates()[0, :, 0], grid.edges(0))
-    x, y, field = streams.traced(stretched)
+    x, y, field = streams.traced(stretched.current, stretched.density)
     np.testing.assert_allclose(
         np.diff(x), (x[-1] - x[0]) / (x.size - 1), rtol=1e-9
     )  # matplotlib insists on equal steps

@@ -4,7 +4,20 @@ Functions draw on the axes they are given and return what they drew; only withou
 is shown or saved here.
 """
 
+from .driving import entropy_production, force_curl
 from .fields import current, density, difference, parts, stream_function
 from .overview import overview
+from .space import projections, slices
 
-__all__ = ["current", "density", "difference", "overview", "parts", "stream_function"]
+__all__ = [
+    "current",
+    "density",
+    "difference",
+    "entropy_production",
+    "force_curl",
+    "overview",
+    "parts",
+    "projections",
+    "slices",
+    "stream_function",
+]

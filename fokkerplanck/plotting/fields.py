@@ -18,24 +18,34 @@ from matplotlib.text import Text
 from ..compare import NORMAL_95, Comparison
 from ..errors import InvalidInput
 from ..helmholtz import HelmholtzSplit
+from ..measured import current_fields, density_error
 from ..results import Solution
 from ..sgd import Run
-from . import frame, numbers
+from . import colours, frame, numbers
+from .planes import At, Over, Plane, plane
 from .streams import TAIL, streamlines
 
-BLANK = "0.88"  # behind missing bins: grey, because white means zero
 ROUND_OFF = 1e-20  # share of ∫|J|² that squares of differences of doubles reach by themselves
 
 
-def density(x: Solution | Run, *, ax: Axes | None = None, colorbar: bool = True) -> QuadMesh | Line2D:
-    """Draw a solved or simulated density: a line in one dimension, an image in two, a marginal in three.
+def density(
+    x: Solution | Run, *, ax: Axes | None = None, at: At = None, over: Over = None, colorbar: bool = True
+) -> QuadMesh | Line2D:
+    r"""Draw a solved or simulated density: a line in one dimension, an image in two, in three a slice or a marginal.
+
+    A line has a band: of a solution its numerical error (:func:`fokkerplanck.density_error`, whose largest value is in the
+    title, because the band is often thinner than the line), of a simulation 1.96 standard errors.
 
     Parameters
     ----------
     x : Solution or Run
-        In three dimensions the last variable is integrated out, and the title says so.
     ax : Axes, optional
         A new pyplot figure by default.
+    at : mapping of str to float, optional
+        Variables that are held, and where, like ``{"z": 0.5}``: a slice through the cells with the nearest centres. The title
+        says where they are.
+    over : str or sequence of str, optional
+        Variables that are integrated over. In three dimensions the last one, if nothing is asked for.
     colorbar : bool
         Of an image.
 
@@ -47,43 +57,39 @@ def density(x: Solution | Run, *, ax: Axes | None = None, colorbar: bool = True)
     Raises
     ------
     InvalidInput
-        If ``x`` is neither a Solution nor a Run.
+        If ``x`` is neither a Solution nor a Run, a name is unknown, a place outside the box, or not one or two variables are
+        left.
     """
-    p, note = plane_density(x)
+    _need_density(x)
+    shown = plane(x, at, over)
     ax = frame.axes(ax)
-    title = ("simulated" if isinstance(x, Run) else "stationary") + (f" density{note}" if note else " density")
-    units = f"1/({' '.join(map(str, p.dims))})" if p.ndim > 1 else f"1/{p.dims[0]}"
-    units = frame.plain(frame.lines(units, 40))
-    if p.ndim == 1:
-        steps = "steps-mid" if isinstance(x, Run) else "default"
-        colour = frame.SECOND if isinstance(x, Run) else frame.LINE
-        label = "simulated" if isinstance(x, Run) else "solved"
-        (line,) = ax.plot(p.coords[p.dims[0]].values, p.values, color=colour, lw=1.6, drawstyle=steps, label=label)
-        ax.set(xlabel=frame.label(p, 0), ylabel=f"probability density, {units}", title=title, ylim=(0.0, None))
-        ax.set_xlim(*frame.window(p, x.grid)[0])
-        return line
-    image = frame.image(ax, p, x.grid, frame.SEQUENTIAL, 0.0, float(p.max()))
-    frame.draw(ax, p, frame.window(p, x.grid))
-    ax.set_title(title)
-    if colorbar:
-        frame.colorbar(ax, image, "probability density\n", units)
-    return image
+    return _line(ax, x, shown) if shown.grid.dim == 1 else draw_density(ax, x, shown, colorbar=colorbar)
 
 
 def current(
-    x: Solution | Run | xr.DataArray, *, ax: Axes | None = None, density: float = 1.2, colour: str | None = None
-) -> StreamplotSet | Text:
-    """Draw streamlines as wide as the current is strong, over the density where there is one.
+    x: Solution | Run | xr.DataArray,
+    *,
+    ax: Axes | None = None,
+    at: At = None,
+    over: Over = None,
+    density: float = 1.2,
+    colour: str | None = None,
+) -> StreamplotSet | Line2D | Text:
+    r"""Draw streamlines as wide as the current is strong, over the density where there is one; in one dimension a line.
 
-    Lines end where p falls below 1e-4 of its maximum, and in a simulation where the current is within three standard errors
-    of zero. They are traced through averages over at most 64 × 64 blocks of cells (24 × 24 in a simulation), or, where cells
-    are not equal, through as many points between which the current is interpolated linearly.
+    Streamlines end where p falls below 1e-4 of its maximum, and in a simulation where the current is within three standard
+    errors of zero. They are traced through averages over at most 64 × 64 blocks of cells (24 × 24 in a simulation), or, where
+    cells are not equal, through as many points between which the current is interpolated linearly. In three dimensions they
+    are those of the components in the plane, and the widest belongs to the strongest current anywhere: of a slice to the
+    largest :math:`|J|`, of a marginal to the largest integral of it.
 
     Parameters
     ----------
     x : Solution, Run or DataArray (component, x, y)
         A part of a split is such an array; lines of it end where it falls below 1e-4 of its maximum.
     ax : Axes, optional
+    at, over : optional
+        As for :func:`density`, of a Solution; a Run has marginals only.
     density : float
         Closeness of the lines, as in matplotlib.
     colour : str, optional
@@ -91,23 +97,31 @@ def current(
 
     Returns
     -------
-    StreamplotSet, or the Text that says that there is no current to draw
+    StreamplotSet or Line2D, or the Text that says that there is no current to draw
 
     Raises
     ------
     InvalidInput
-        If the current is not two-dimensional.
+        If there is no plane to draw in, or the array is no field of two components.
     """
     if isinstance(x, (Solution, Run)):
-        _need_plane("current", x.grid.dim)
+        shown = plane(x, at, over, rooms=(1,) if x.grid.dim == 1 else (2,))
+        if isinstance(x, Run) and shown.cells:
+            raise InvalidInput(
+                f"at: expected a Solution, got {frame.kind(x)}: the counts in a slice are too few to show a current. Integrate "
+                f"over {next(iter(shown.cells))} instead, with over="
+            )
         ax = frame.axes(ax)
-        _backdrop(ax, x)
-        drawn = streamlines(ax, x, closeness=density, colour=colour or "white")
-        if isinstance(drawn, StreamplotSet):
-            ax.set_title(ax.get_title() + " and current")
-        return drawn
+        if shown.grid.dim == 1:
+            return _current_line(ax, x)
+        draw_density(ax, x, shown)
+        return draw_current(ax, x, shown, closeness=density, colour=colour or "white")
     if not isinstance(x, xr.DataArray):
         raise InvalidInput(f"expected a Solution, a Run or a DataArray (component, x, y), got {frame.kind(x)}")
+    if at or over:
+        raise InvalidInput(
+            "at, over: expected with a Solution or a Run, got them with a DataArray. Select its cells instead"
+        )
     _need_plane("current", x.ndim - 1)
     if x.dims[0] != "component" or x.shape[0] != 2:
         raise InvalidInput(f"expected dimensions (component, x, y) with 2 components, got {x.dims} of shape {x.shape}")
@@ -151,7 +165,7 @@ def stream_function(split: HelmholtzSplit, *, ax: Axes | None = None) -> QuadCon
         ax.set_title("stream function ψ = 0")
         return frame.say(ax, "zero everywhere")
     levels = np.linspace(-abs(extremum), abs(extremum), 22)  # an even number: no level at zero, where tails are noise
-    filled = ax.contourf(x, y, values.T, levels=levels, cmap=frame.DIVERGING)
+    filled = ax.contourf(x, y, values.T, levels=levels, cmap=colours.DIVERGING)
     lines = levels[np.abs(levels) > 0.05 * abs(extremum)]
     ax.contour(x, y, values.T, levels=lines, colors="0.25", linewidths=0.5, linestyles="solid")
     at = float(x[strongest[0]]), float(y[strongest[1]])
@@ -161,7 +175,9 @@ def stream_function(split: HelmholtzSplit, *, ax: Axes | None = None) -> QuadCon
     return filled
 
 
-def parts(split: HelmholtzSplit, *, axes: Sequence[Axes] | None = None) -> tuple[QuadMesh, QuadMesh, QuadMesh]:
+def parts(
+    split: HelmholtzSplit, *, at: At = None, axes: Sequence[Axes] | None = None
+) -> tuple[QuadMesh, QuadMesh, QuadMesh]:
     """Draw |gradient|, |curl| and |harmonic| part side by side on one scale, with their shares of ∫|J|².
 
     Parts of more than round-off carry streamlines, whose width is on one scale as well. Round-off is told by the share of a
@@ -171,6 +187,9 @@ def parts(split: HelmholtzSplit, *, axes: Sequence[Axes] | None = None) -> tuple
     Parameters
     ----------
     split : HelmholtzSplit
+    at : mapping of str to float, optional
+        In three dimensions the variable that is held, and where. Drawn are the components in the plane of the others; the
+        shares are those of the whole.
     axes : sequence of three Axes, optional
         A new pyplot figure by default.
 
@@ -181,19 +200,15 @@ def parts(split: HelmholtzSplit, *, axes: Sequence[Axes] | None = None) -> tuple
     Raises
     ------
     InvalidInput
-        If the split is not two-dimensional, or other than three axes are given.
+        If no plane is left to draw in, or other than three axes are given.
     """
     _need_split(split)
-    _need_plane("parts", split.grid.dim)
-    if axes is None:
-        import matplotlib.pyplot as plt
-
-        _, made = plt.subplots(1, 3, figsize=(13.0, 4.2), layout="constrained", sharex=True, sharey=True)
-        axes = list(made)
-    axes = list(np.ravel(np.asarray(axes, dtype=object)))
-    if len(axes) != 3 or not all(isinstance(ax, Axes) for ax in axes):
-        raise InvalidInput(f"axes: expected three matplotlib Axes, got {len(axes)}: {axes!r}")
-    first, second, third = draw_parts(split, ("gradient", "curl", "harmonic"), axes, None)
+    if split.grid.dim == 3 and not at:
+        raise InvalidInput(
+            f"at: expected the variable that is held, and where, like {{{split.names[-1]!r}: 0.0}}, got none: a picture is flat"
+        )
+    shown = plane(split, at, rooms=(2,))
+    first, second, third = draw_parts(split, ("gradient", "curl", "harmonic"), frame.three(axes), None, shown)
     return first, second, third
 
 
@@ -233,12 +248,12 @@ def difference(comparison: Comparison, *, ax: Axes | None = None) -> QuadMesh | 
     if z.ndim == 1:
         ax.axhspan(-NORMAL_95, NORMAL_95, color="0.9", lw=0, label="95 % of noise")
         ax.axhline(0.0, color="0.4", lw=0.8)
-        steps = ax.stairs(z.values, frame.edges(z, 0), baseline=None, color=frame.SECOND, lw=1.4)
+        steps = ax.stairs(z.values, frame.edges(z, 0), baseline=None, color=colours.SECOND, lw=1.4)
         ax.set(xlabel=frame.label(z, 0), ylabel=label, ylim=(-1.15 * limit, 1.15 * limit), xlim=visited[0])
         ax.legend(loc="upper right", frameon=False)
         return steps
-    image = frame.image(ax, z, None, frame.DIVERGING, -limit, limit)
-    ax.set_facecolor(BLANK)
+    image = frame.image(ax, z, None, colours.DIVERGING, -limit, limit)
+    ax.set_facecolor(colours.BLANK)
     frame.draw(ax, z, visited)
     extend = "both" if seen.size and seen.max() > limit else "neither"
     frame.colorbar(ax, image, f"{label}\n(grey: never visited)", extend=extend)
@@ -246,25 +261,25 @@ def difference(comparison: Comparison, *, ax: Axes | None = None) -> QuadMesh | 
 
 
 def draw_parts(
-    split: HelmholtzSplit, kinds: Sequence[str], axes: Sequence[Axes], window: frame.Window | None
+    split: HelmholtzSplit, kinds: Sequence[str], axes: Sequence[Axes], window: frame.Window | None, shown: Plane
 ) -> list[QuadMesh]:
     """Beside each other with equal scales; on a page, where the window is given, above each other and filling the panel."""
-    fields = {name: getattr(split, name) for name in ("gradient", "curl", "harmonic")}
-    sizes = {name: np.sqrt((field**2).sum("component")) for name, field in fields.items()}
+    fields = {name: shown.vector(getattr(split, name)) for name in ("gradient", "curl", "harmonic")}
+    sizes = {name: (field**2).sum("component") ** 0.5 for name, field in fields.items()}
     top = max(float(size.max()) for size in sizes.values())
     images = []
     stacked = window is not None
     if window is None:
         strongest = sizes[max(sizes, key=lambda name: split.shares[name])]
-        window = frame.window(strongest, split.grid, TAIL)
+        window = frame.window(strongest, shown.grid, TAIL)
     for ax, kind in zip(axes, kinds, strict=True):
         share, size = split.shares[kind], sizes[kind]
         signal = share >= ROUND_OFF
-        shown = size if signal else xr.zeros_like(size)
-        images.append(frame.image(ax, shown, split.grid, frame.SEQUENTIAL, 0.0, top or 1.0))
+        values = size if signal else xr.zeros_like(size)
+        images.append(frame.image(ax, values, shown.grid, colours.SEQUENTIAL, 0.0, top or 1.0))
         if signal:
             streamlines(ax, fields[kind], closeness=2 / 3, colour="white", top=top)
-        ax.set_title(f"{kind} part, share {numbers.share(share)}", fontsize=11)
+        ax.set_title(f"{kind} part, share {numbers.share(share)}{shown.note}", fontsize=11)
         if not signal:
             frame.say(ax, "zero" if share == 0.0 else "zero to round-off", "white")
         frame.draw(ax, size, window)
@@ -280,20 +295,114 @@ def draw_parts(
     return images
 
 
-def plane_density(x: Solution | Run) -> tuple[xr.DataArray, str]:
-    """Density of at most two variables, and what had to be done for it."""
+def draw_density(
+    ax: Axes,
+    x: Solution | Run,
+    shown: Plane,
+    *,
+    colorbar: bool = True,
+    top: float | None = None,
+    level: float = frame.WINDOW,
+) -> QuadMesh:
+    """The image of a density down to a share of its maximum; ``top``, by default the maximum, has the last colour."""
+    p = shown.scalar(x.density)
+    image = frame.image(ax, p, shown.grid, colours.SEQUENTIAL, 0.0, top or float(p.max()))
+    frame.draw(ax, p, frame.window(p, shown.grid, level))
+    ax.set_title(_title(x, shown))
+    if colorbar:
+        frame.colorbar(ax, image, "probability density\n", _density_units(shown))
+    return image
+
+
+def draw_current(
+    ax: Axes, x: Solution | Run, shown: Plane, *, closeness: float, colour: str, top: float | None = None
+) -> StreamplotSet | Text:
+    """Streamlines over a density that is there; ``top`` is the size that is drawn widest."""
+    if isinstance(x, Run):
+        drawn = streamlines(ax, shown.projected(x), closeness=closeness, colour=colour)
+    elif not x.current_error < 1.0:
+        return frame.say(ax, "no current resolved", colour, 0.05)
+    else:
+        whole = x.grid.dim == shown.grid.dim
+        top = top or (None if whole else shown.strongest(x.current))
+        field = shown.vector(x.current)
+        if top is not None and float(np.hypot(*field.values).max()) <= x.current_error * top:
+            return frame.say(ax, "no current in this plane", colour, 0.05)
+        drawn = streamlines(ax, field, shown.scalar(x.density), closeness=closeness, colour=colour, top=top)
+    if isinstance(drawn, StreamplotSet):
+        first, *rest = ax.get_title().split("\n")
+        ax.set_title("\n".join([first + " and current", *rest]))
+    return drawn
+
+
+def _line(ax: Axes, x: Solution | Run, shown: Plane) -> Line2D:
+    """A density on a line, with the band of its error."""
+    simulated = isinstance(x, Run)
+    p = shown.scalar(x.density)
+    error = NORMAL_95 * shown.projected(x).density_error if isinstance(x, Run) else shown.scalar(density_error(x))
+    if isinstance(x, Run) and shown.cells:
+        error = NORMAL_95 * shown.scalar(x.density_error)
+    line = _banded(ax, p, error, simulated)
+    title, worst = _title(x, shown), float(error.max())
+    if not simulated and np.isfinite(worst):
+        title += f"\n(error at most {numbers.written(worst, 2)})"
+        if len(shown.words) < 20:  # room for both in one pair of brackets
+            title = title.replace(")\n(", ", ")
+    ax.set(xlabel=frame.label(p, 0), title=title, ylim=(0.0, None))
+    frame.ordinate(ax, float(p.max()), "probability density", _density_units(shown))
+    ax.set_xlim(*frame.window(p, shown.grid)[0])
+    return line
+
+
+def _current_line(ax: Axes, x: Solution | Run) -> Line2D | Text:
+    """The current in one dimension, where it is the same everywhere once it is stationary."""
+    simulated = isinstance(x, Run)
+    title = ("simulated" if simulated else "stationary") + " current"
+    ax.set(xlabel=frame.label(x.density, 0), ylabel="probability current, 1/time", title=title)
+    ax.set_xlim(*frame.window(x.density, x.grid)[0])
+    if isinstance(x, Solution) and not x.current_error < 1.0:
+        return frame.nothing(ax, "no current resolved")
+    values = x.current.isel(component=0)
+    error = NORMAL_95 * x.current_error.isel(component=0) if isinstance(x, Run) else current_fields(x).current_error
+    ax.axhline(0.0, color="0.4", lw=0.8)
+    line = _banded(ax, values, error, simulated)
+    frame.ordinate(ax, float(abs(values).max()), "probability current", "1/time")
+    reach = np.where(np.isfinite(error.values), error.values, 0.0)
+    low, high = min(0.0, float((values - reach).min())), max(0.0, float((values + reach).max()))
+    ax.set_ylim(low - 0.25 * (high - low) * (low < 0.0), high + 0.25 * (high - low) * (high > 0.0))
+    worst = float(error.max())
+    if not simulated and np.isfinite(worst):
+        ax.set_title(f"{title}\n(error at most {numbers.written(worst, 2)})")
+    return line
+
+
+def _banded(ax: Axes, values: xr.DataArray, error: xr.DataArray, simulated: bool) -> Line2D:
+    """A line and, where its error is known, the band of it."""
+    at = values.coords[values.dims[0]].values
+    colour, label = (colours.SECOND, "simulated") if simulated else (colours.LINE, "solved")
+    steps: Any = "mid" if simulated else None
+    if np.isfinite(error.values).all():
+        ax.fill_between(
+            at, values.values - error.values, values.values + error.values, step=steps, color=colour, alpha=0.3, lw=0
+        )
+    (line,) = ax.plot(
+        at, values.values, color=colour, lw=1.6, drawstyle="steps-mid" if simulated else "default", label=label
+    )
+    return line
+
+
+def _title(x: Solution | Run, shown: Plane) -> str:
+    return ("simulated" if isinstance(x, Run) else "stationary") + " density" + shown.note
+
+
+def _density_units(shown: Plane) -> str:
+    units = [frame.unit(name) for name in shown.names if name not in shown.over]
+    return frame.plain(frame.lines(f"1/({' '.join(units)})" if len(units) > 1 else f"1/{units[0]}", 40))
+
+
+def _need_density(x: Any) -> None:
     if not isinstance(x, (Solution, Run)):
         raise InvalidInput(f"expected a Solution or a Run, got {frame.kind(x)}")
-    if x.grid.dim < 3:
-        return x.density, ""
-    last = x.names[-1]
-    marginal = (x.density * xr.DataArray(x.grid.widths(2), dims=last)).sum(last)
-    return marginal, frame.plain(f"\n(integrated over {last})")
-
-
-def _backdrop(ax: Axes, x: Solution | Run) -> None:
-    """The density, under a name that no argument of ``current`` hides."""
-    density(x, ax=ax)
 
 
 def _need_split(split: Any) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
-from matplotlib.colors import Colormap, ListedColormap
+from matplotlib.colors import Colormap
 from matplotlib.contour import QuadContourSet
 from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -21,11 +21,6 @@ from ..grid import Array, Grid
 from . import numbers
 
 Window = tuple[tuple[float, float], tuple[float, float]]
-
-# Perceptually uniform; the yellow end is cut off so that white streamlines are seen at the mode as well.
-SEQUENTIAL: Colormap = ListedColormap(colormaps["viridis"](np.linspace(0.0, 0.8, 256)), "viridis_to_green")
-DIVERGING = "RdBu_r"
-LINE, SECOND = "#31688e", "#d1495b"
 
 WINDOW = 1e-5  # pictures end where p falls below this share of its maximum
 EQUAL = 4.0  # axes have the same scale if the box's widths are within this factor
@@ -43,6 +38,18 @@ def axes(ax: Axes | None) -> Axes:
     return made
 
 
+def three(given: Sequence[Axes] | None, ratios: Sequence[float] = (1.0, 1.0, 1.0)) -> list[Axes]:
+    """The three axes given, or those of a new pyplot figure, with widths in these ratios."""
+    if given is None:
+        import matplotlib.pyplot as plt
+
+        _, given = plt.subplots(1, 3, figsize=(13.0, 4.2), layout="constrained", width_ratios=ratios)
+    panels = list(np.ravel(np.asarray(given, dtype=object)))
+    if len(panels) != 3 or not all(isinstance(ax, Axes) for ax in panels):
+        raise InvalidInput(f"axes: expected three matplotlib Axes, got {len(panels)}: {panels!r}")
+    return panels
+
+
 def window(values: xr.DataArray, grid: Grid | None, level: float = WINDOW) -> Any:
     """Limits of every axis around what is above a share of the maximum; all of a periodic axis."""
     mask = values.values > level * float(values.max())
@@ -56,13 +63,19 @@ def window(values: xr.DataArray, grid: Grid | None, level: float = WINDOW) -> An
     return tuple(limits)
 
 
+def whole(grid: Grid) -> Window:
+    """The box of a plane."""
+    (left, bottom), (right, top) = grid.box.lower, grid.box.upper
+    return (left, right), (bottom, top)
+
+
 def span(mask: Any) -> tuple[int, int]:
     """From the first to after the last True; everything where there is none."""
     inside = np.flatnonzero(mask)
     return (int(inside[0]), int(inside[-1]) + 1) if inside.size else (0, mask.size)
 
 
-def image(ax: Axes, values: xr.DataArray, grid: Grid | None, cmap: str | Colormap, low: float, high: float) -> QuadMesh:
+def image(ax: Axes, values: xr.DataArray, grid: Grid | None, cmap: Colormap, low: float, high: float) -> QuadMesh:
     """The transposed array on the cell edges, blank where it is not finite."""
     data = np.ma.masked_invalid(values.values.T)
     x, y = edges(values, 0, grid), edges(values, 1, grid)
@@ -93,14 +106,45 @@ def label(values: xr.DataArray, axis: int) -> str:
     return plain(f"{name} ({units})" if units else str(name))
 
 
+def quantity(name: str) -> tuple[str, str]:
+    """A variable and its unit, the end of its name in brackets; an empty one where it has none."""
+    found = re.fullmatch(r"(.*\S)\s+\(([^()]+)\)", name)
+    return (found[1], found[2]) if found else (name, "")
+
+
+def unit(name: str) -> str:
+    """What a variable is measured in: its unit, or else the variable itself."""
+    return quantity(name)[1] or name
+
+
+def powers(largest: float, units: str) -> tuple[str, FuncFormatter]:
+    """Units with the power of ten that numbers up to the largest have in common, and what writes them without it."""
+    power = numbers.exponent(largest)
+    if power:
+        units = f"$10^{{{power}}}$" + (units[1:] if units.startswith("1/") else f" {units}")
+    return units, FuncFormatter(lambda value, _: f"{value / 10.0**power:g}".replace("-", numbers.MINUS))
+
+
+def ordinate(ax: Axes, largest: float, what: str, units: str) -> None:
+    """The label of a vertical axis on which a line is drawn, in two lines where it is long."""
+    units, written = powers(largest, units)
+    ax.yaxis.set_major_formatter(written)
+    ax.set_ylabel(f"{what},{' ' if len(what + units) < 40 else chr(10)}{units}")
+
+
+def nothing(ax: Axes, text: str) -> Text:
+    """An empty vertical axis, and the reason above its zero."""
+    ax.axhline(0.0, color="0.4", lw=0.8)
+    ax.set(ylim=(-1.0, 1.0), yticks=[0.0])
+    return say(ax, text, height=0.56)
+
+
 def colorbar(
     ax: Axes | Sequence[Axes], drawn: QuadMesh | QuadContourSet, what: str, units: str = "", extend: str = "neither"
 ) -> None:
     """Beside the axes and as high as they are, whatever their aspect; a power of ten goes into the label."""
     low, high = drawn.get_clim()
-    power = numbers.exponent(max(abs(low or 0.0), abs(high or 0.0)))
-    if power:
-        units = f"$10^{{{power}}}$" + (units[1:] if units.startswith("1/") else f" {units}")
+    units, written = powers(max(abs(low or 0.0), abs(high or 0.0)), units)
     first = ax if isinstance(ax, Axes) else ax[0]
     figure = first.get_figure(root=True)
     assert figure is not None
@@ -110,7 +154,7 @@ def colorbar(
         **(place or {"cax": first.inset_axes((1.03, 0.0, 0.045, 1.0))}),
         extend=extend,
         ticks=MaxNLocator(7, steps=[1, 2, 2.5, 5, 10]),
-        format=FuncFormatter(lambda value, _: f"{value / 10.0**power:g}".replace("-", numbers.MINUS)),
+        format=written,
     )
     bar.set_label(what + units, fontsize=9)
     bar.ax.tick_params(labelsize=8.5)

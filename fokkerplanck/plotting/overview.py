@@ -18,8 +18,9 @@ from ..errors import InvalidInput
 from ..helmholtz import HelmholtzSplit
 from ..results import Solution
 from ..sgd import Run
-from . import frame, numbers
-from .fields import ROUND_OFF, current, density, difference, draw_parts, plane_density, stream_function
+from . import colours, frame, numbers
+from .fields import ROUND_OFF, current, density, difference, draw_parts, stream_function
+from .planes import plane
 
 EQUAL_PANEL = 1.5  # axes have the same scale within this factor; narrow pictures would leave most of their panels empty
 
@@ -37,7 +38,7 @@ def overview(
 
     In two dimensions: density with streamlines, stream function, curl and gradient part; the same of the simulation, the
     difference in standard errors, and a panel with the verdict and the circulations. Panels without data are left out; in one
-    and three dimensions there are densities (in three a marginal) and the verdict.
+    dimension there are densities and the verdict, in three the marginals of every two variables with their currents.
 
     Parameters
     ----------
@@ -63,30 +64,32 @@ def overview(
     if not isinstance(solution, Solution):
         raise InvalidInput(f"expected a Solution, got {frame.kind(solution)}")
     dim = solution.grid.dim
-    names = ["density"]
+    views = [plane(solution, over=name) for name in (solution.names[::-1] if dim == 3 else (None,))]
+    pages = [("density", view) for view in views]
     if dim == 2:
-        names += ["stream function", "parts"] if split is not None and solution.current_error < 1.0 else []
+        named = ["stream function", "parts"] if split is not None and solution.current_error < 1.0 else []
+        pages += [(name, views[0]) for name in named]
     if run is not None and dim > 1:
-        names.append("run")
+        pages += [("run", view) for view in views]
     if comparison is not None and dim < 3:
-        names.append("difference")
-    names.append("verdict")
-    columns = min(len(names), 2 if len(names) == 4 else 3)
-    rows = math.ceil(len(names) / columns)
+        pages.append(("difference", views[0]))
+    pages.append(("verdict", views[0]))
+    columns = min(len(pages), 2 if len(pages) == 4 else 3)
+    rows = math.ceil(len(pages) / columns)
     layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08, wspace=0.03, hspace=0.03)
     figure = Figure(figsize=(5.0 * columns, 4.5 * rows), dpi=120, layout=layout)
     if title:
         figure.suptitle(frame.plain(frame.lines(title, 45 * columns)), fontsize=13)
     panels = figure.add_gridspec(rows, columns)
-    window = frame.window(plane_density(solution)[0], solution.grid)
-    sides = [upper - lower for lower, upper in window]
-    aspect: Any = "equal" if max(sides) <= EQUAL_PANEL * min(sides) else "auto"
-    top = float(plane_density(solution)[0].max())
-    for k, name in enumerate(names):
+    for k, (name, view) in enumerate(pages):
+        p = view.scalar(solution.density)
+        window = frame.window(p, view.grid)
+        sides = [upper - lower for lower, upper in window]
+        aspect: Any = "equal" if max(sides) <= EQUAL_PANEL * min(sides) else "auto"
         # The verdict is a text and takes what is left of its row.
         cell: Any = panels[k // columns, k % columns if name != "verdict" else slice(k % columns, None)]
         if name == "verdict":
-            _draw_verdict(figure, cell, solution, split, balance, comparison)
+            _draw_verdict(figure, cell, solution, split, balance, comparison, wide=columns == 3 and k % 3 == 0)
         elif name == "parts":
             assert split is not None
             kinds = [kind for kind in ("curl", "harmonic", "gradient") if split.shares[kind] >= ROUND_OFF]
@@ -95,7 +98,7 @@ def overview(
             stack = cell.subgridspec(len(kinds), 1)
             first = figure.add_subplot(stack[0])
             rest = [figure.add_subplot(stack[i], sharex=first) for i in range(1, len(kinds))]
-            draw_parts(split, kinds, [first, *rest], window)
+            draw_parts(split, kinds, [first, *rest], window, plane(split))
         else:
             ax = figure.add_subplot(cell)
             if name == "stream function":
@@ -106,13 +109,13 @@ def overview(
                 difference(comparison, ax=ax)
             else:
                 drawn = run if name == "run" and run is not None else solution
-                if dim == 2:
-                    current(drawn, ax=ax)
+                if dim > 1:
+                    current(drawn, ax=ax, over=view.over)
                 else:
                     density(drawn, ax=ax)
                 for image in ax.collections:
                     if isinstance(image, QuadMesh):
-                        image.set_clim(0.0, top)  # one scale for both densities
+                        image.set_clim(0.0, float(p.max()))  # one scale for both densities
             if dim == 1 and run is not None and name == "density":
                 density(run, ax=ax)
                 ax.legend(frameon=False)
@@ -131,20 +134,33 @@ def _draw_verdict(
     split: HelmholtzSplit | None,
     balance: DetailedBalance | None,
     comparison: Comparison | None,
+    *,
+    wide: bool,
 ) -> None:
-    """Text, and under it the circulations where there is something to compare."""
+    """Text, and under it (with a row for itself, beside it) the circulations where there is something to compare."""
     chart = comparison is not None and bool(comparison.circulation.pairs)
     lines = _verdict_lines(solution, split, balance, comparison)
-    halves = cell.subgridspec(2, 1, height_ratios=(max(6, len(lines)), 6)) if chart else None
+    below: Any = {"nrows": 2, "ncols": 1, "height_ratios": (max(6, len(lines)), 6)}
+    beside: Any = {"nrows": 1, "ncols": 2, "width_ratios": (1, 2)}
+    halves = cell.subgridspec(**(beside if wide else below)) if chart else None
     ax = figure.add_subplot(halves[0] if halves is not None else cell)
     ax.axis("off")
     verdict = "not defined for a singular D" if balance is None else balance.verdict
     heading = f"Detailed balance {verdict}" if verdict == "holds" else f"Detailed balance: {verdict}"
+    heading = frame.lines(heading, 34)
     # The layout would narrow the column to the text; instead, what does not fit onto the page is wrapped.
     text: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "top", "in_layout": False}
     ax.annotate(heading, (0.0, 1.0), (0.0, 0.0), fontsize=13, weight="bold", wrap=True, **text)
     spacing = 1.5 if len(lines) < 8 else 1.3
-    ax.annotate("\n".join(lines), (0.0, 1.0), (0.0, -20.0), linespacing=spacing, fontsize=9.5, wrap=True, **text)
+    ax.annotate(
+        "\n".join(lines),
+        (0.0, 1.0),
+        (0.0, -20.0 * (1 + heading.count("\n"))),
+        linespacing=spacing,
+        fontsize=9.5,
+        wrap=True,
+        **text,
+    )
     if chart and comparison is not None and halves is not None:
         _draw_circulation(figure.add_subplot(halves[1]), comparison, solution.names)
 
@@ -189,10 +205,10 @@ def _draw_circulation(ax: Axes, comparison: Comparison, names: Sequence[str]) ->
     rows: list[tuple[float, float, str, str, str]] = []
     for k, (i, j) in enumerate(c.pairs):
         pair = "" if len(c.pairs) == 1 else f"$A_{{{i}{j}}}$ "
-        rows.append((c.measured[k], c.error[k], f"{pair}simulated", frame.SECOND, "o"))
+        rows.append((c.measured[k], c.error[k], f"{pair}simulated", colours.SECOND, "o"))
         if c.finite is not None:
             rows.append((c.finite[k], 0.0, f"{pair}exact at this η", "0.25", "D"))
-        rows.append((c.predicted[k], 0.0, f"{pair}diffusion limit", frame.LINE, "s"))
+        rows.append((c.predicted[k], 0.0, f"{pair}diffusion limit", colours.LINE, "s"))
     unit = 10.0**power
     reach = [0.0] + [(v + s * NORMAL_95 * e) / unit for v, e, *_ in rows for s in (-1.0, 1.0)]
     low, high = min(reach), max(reach)

@@ -14,7 +14,6 @@ from matplotlib.text import Text
 from scipy.interpolate import RegularGridInterpolator
 
 from ..grid import Array
-from ..results import Solution
 from ..sgd import Run
 from . import frame
 
@@ -27,11 +26,19 @@ SIGNIFICANT = 3.0  # standard errors by which a simulated current must exceed ze
 
 
 def streamlines(
-    ax: Axes, x: Solution | Run | xr.DataArray, *, closeness: float, colour: str, top: float | None = None
+    ax: Axes,
+    x: Run | xr.DataArray,
+    weight: xr.DataArray | None = None,
+    *,
+    closeness: float,
+    colour: str,
+    top: float | None = None,
 ) -> StreamplotSet | Text:
-    """Streamlines of width ∝ |J|, where ``top`` (by default the largest |J|) is drawn widest."""
-    drawable = not isinstance(x, Solution) or x.current_error < 1.0
-    lines = traced(x) if drawable else None
+    """Streamlines of width ∝ |J|, where ``top`` (by default the largest |J|) is drawn widest.
+
+    Those of an array end in the tails of the weight, by default of its own size.
+    """
+    lines = traced(x, weight)
     say = "current within the noise of each bin" if isinstance(x, Run) else "no current resolved"
     if lines is None:
         return frame.say(ax, say, colour, 0.05)
@@ -62,21 +69,21 @@ def streamlines(
     return drawn
 
 
-def traced(x: Solution | Run | xr.DataArray) -> tuple[Array, Array, Array] | None:
+def traced(x: Run | xr.DataArray, tails: xr.DataArray | None = None) -> tuple[Array, Array, Array] | None:
     """Block centres and block means of the current, cut to where there is some and NaN where it means nothing."""
     if isinstance(x, Run):
         blocks = tuple(math.ceil(n / FINEST_RUN) for n in x.grid.shape)
         sizes = x.learning_rate * x.grid.cell_volume / x.grid.spacing
-        weights = x.group_samples[:, None, None]
+        recorded = x.group_samples[:, None, None]
         low, high = (slice(None, -1), slice(1, None))
         fx, fy = x.crossings
         groups = np.stack(
             [
-                _blocks(0.5 * (fx[:, low] + fx[:, high]) / (weights * sizes[0]), blocks),
-                _blocks(0.5 * (fy[:, :, low] + fy[:, :, high]) / (weights * sizes[1]), blocks),
+                _blocks(0.5 * (fx[:, low] + fx[:, high]) / (recorded * sizes[0]), blocks),
+                _blocks(0.5 * (fy[:, :, low] + fy[:, :, high]) / (recorded * sizes[1]), blocks),
             ]
         )
-        field = np.asarray((groups * weights).sum(axis=1) / x.samples)
+        field = np.asarray((groups * recorded).sum(axis=1) / x.samples)
         error = groups.std(axis=1, ddof=1) / math.sqrt(groups.shape[1])
         p = _blocks(x.density.values, blocks)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -85,15 +92,14 @@ def traced(x: Solution | Run | xr.DataArray) -> tuple[Array, Array, Array] | Non
         keep = (p > TAIL * p.max()) & np.isfinite(z) & (z > SIGNIFICANT)
         xs, ys = (_line_blocks(x.grid.centers(a), blocks[a]) for a in range(2))
     else:
-        array = x if isinstance(x, xr.DataArray) else x.current
-        weight = np.hypot(*array.values) if isinstance(x, xr.DataArray) else x.density.values
+        weight = np.hypot(*x.values) if tails is None else tails.values
         spans = [frame.span(weight.max(axis=1 - a) > TAIL * weight.max()) for a in range(2)]
         if weight.max() == 0.0:
             return None
         blocks = tuple(math.ceil((stop - start) / FINEST) for start, stop in spans)
         cut = tuple(slice(*span) for span in spans)
-        inside = array.values[:, cut[0], cut[1]], weight[cut]
-        lines = tuple(np.asarray(array.coords[array.dims[a + 1]].values[cut[a]], dtype=float) for a in range(2))
+        inside = x.values[:, cut[0], cut[1]], weight[cut]
+        lines = tuple(np.asarray(x.coords[x.dims[a + 1]].values[cut[a]], dtype=float) for a in range(2))
         if all(_equal_steps(line) for line in lines):
             field, p = (_blocks(values, blocks) for values in inside)
             xs, ys = (_line_blocks(line, size) for line, size in zip(lines, blocks, strict=True))

@@ -83,7 +83,14 @@ class Corrected:
 
 
 def correct(
-    scheme: Scheme, coefficients: FaceCoefficients, grid: Grid, psi: Array, linear_solver: str, *, tails: bool = False
+    scheme: Scheme,
+    coefficients: FaceCoefficients,
+    grid: Grid,
+    psi: Array,
+    linear_solver: str,
+    *,
+    tails: bool = False,
+    reduction: float = THOROUGH,
 ) -> Corrected:
     """Fourth-order values from second-order ones, or from those of a coarser grid.
 
@@ -101,6 +108,8 @@ def correct(
         Whether faces far down the density keep the scheme's own flux where it is frozen from the start, and not only if the
         tails turn out to be too rough: longer differences make nothing better of them then, and nothing good for a finer grid
         to start from.
+    reduction : float
+        Of the residual by the cycles for the correction.
 
     Raises
     ------
@@ -113,7 +122,7 @@ def correct(
     steps = [_Step(psi, scheme.flux(psi, np.zeros_like(psi)), 0.0, 0, "")]
     sizes: list[float] = []
     while len(sizes) < REPEATS:
-        steps.append(_step(jacobian, fluxes(steps[-1].psi, 4), steps[-1].psi, THOROUGH))
+        steps.append(_step(jacobian, fluxes(steps[-1].psi, 4), steps[0].flux, steps[-1].psi, reduction))
         if fluxes.tails is None and steps[-1].limited > JAGGED:
             fluxes.tails = _tails(scheme, psi)
             del steps[1:], sizes[:]
@@ -126,11 +135,11 @@ def correct(
             break
     better = steps[-1]
     flux = fluxes(better.psi, 6)
-    best = check = _step(jacobian, flux, better.psi, ROUGH)
+    best = check = _step(jacobian, flux, steps[0].flux, better.psi, ROUGH)
     p4, p6 = np.exp(-better.psi), np.exp(-best.psi)
     doubts = fluxes.doubts(better.psi)
     if total_current(doubts) > NOTICED * total_current(flux - better.flux):
-        check = _step(jacobian, flux + doubts, better.psi, ROUGH)
+        check = _step(jacobian, flux + doubts, steps[0].flux, better.psi, ROUGH)
     defect = abs(_mass(p4, grid) - 1.0)
     current = total_current(physical_flux(better.flux, grid))
     return Corrected(
@@ -165,14 +174,14 @@ class _Step:
     solver: str
 
 
-def _step(jacobian: Jacobian, flux: FaceField, psi: Array, reduction: float) -> _Step:
-    """Ψ and the flux that balances, from ``psi`` and its flux of a higher order."""
+def _step(jacobian: Jacobian, flux: FaceField, plain: FaceField, psi: Array, reduction: float) -> _Step:
+    """Ψ and the flux that balances, from ``psi`` and its flux; ``plain`` is the scheme's own where the Jacobian was taken."""
     scheme, held, base = jacobian.scheme, jacobian.held, jacobian.phi
     outflow = np.where(held, 0.0, flux.divergence() * np.exp(np.where(held, 0.0, base)))
     correction = jacobian.solve(outflow, reduction=reduction)
     probability = np.exp(-base) * scheme.grid.cell_volume
     mean = float(np.sum(probability * correction.s))
-    flux = flux + scheme.flux(base, correction.s) - scheme.flux(base, np.zeros_like(base))
+    flux = flux + scheme.flux(base, correction.s) - plain
     if correction.reduction > 0.0:
         flux = without_gradient(flux)[0]  # the imbalance that the iterations left
     change = correction.s * np.exp(psi - base)

@@ -12,7 +12,7 @@ from ..grid import Array, Grid
 from ..operators import FaceCoefficients, face_coefficients, physical_log_density, reference_log_density
 from ..process import DiffusionProcess
 from .correction import LARGEST_RESCUE
-from .deferred import correct
+from .deferred import ROUGH, THOROUGH, correct
 from .hierarchy import Answer, Start
 from .linear import SingularSystem
 from .newton import (
@@ -49,6 +49,7 @@ CLOSE = 0.05
 FORMS = (1.0, FASTEST)  # with the faces of the matrix sorted by these bounds …
 QUARTER = 0.25  # … if the errors are below these shares of the start's then (a sixteenth is expected), or below …
 FINE = 1e-6  # … this share of the probability and of what the drift moves …
+SPARE = 0.03  # … of which unfinished cycles may use this share …
 PASSES, GAIN = 3, 0.7  # … after up to three linearisations, as long as they leave less than this share of the error
 FAR = 1.5  # of at most 2: on cells that resolve little the nonlinear flux has answers with all probability in a corner
 LIMITED = 1e-3  # … unless cells that hold more than this would change by factors
@@ -87,7 +88,9 @@ def solve_log_density(
         psi = normalise(reference_log_density(start.phi, grid), grid.reference)
         if order == 4 and start.density_error < CLOSE:
             enough = (QUARTER * start.density_error, QUARTER * start.current_error)
-            answer = _corrected(coefficients, grid, psi, FORMS, record, linear_solver, enough)
+            needed = SPARE * FINE / max(start.density_error, FINE)
+            reduction = min(max(needed, THOROUGH), ROUGH)
+            answer = _corrected(coefficients, grid, psi, FORMS, record, linear_solver, enough, reduction)
             if answer is not None:
                 return answer
     patient = finest or min(grid.shape) >= 4 * COARSEST[grid.dim]  # on coarser grids it is cheaper to go on to the next
@@ -133,6 +136,7 @@ def _corrected(
     record: dict[str, Any],
     linear_solver: str,
     enough: tuple[float, float] = (np.inf, np.inf),
+    reduction: float = THOROUGH,
 ) -> Answer | None:
     """Fourth-order values, or None where their errors are not below ``enough``, or not below the correction."""
     scheme = Scheme(coefficients)
@@ -140,7 +144,7 @@ def _corrected(
     for turn in range(PASSES):
         scheme.freeze(psi, *forms, CROSS_LIMIT)
         try:
-            better = correct(scheme, coefficients, grid, psi, linear_solver, tails=turn > 0)
+            better = correct(scheme, coefficients, grid, psi, linear_solver, tails=turn > 0, reduction=reduction)
         except SingularSystem as error:
             record["not_corrected"] = str(error)
             return None
