@@ -35,9 +35,9 @@ CASES = {
     "vortices c": (vortices(1.8, 0.2), {}, partial(vortices_current, beta=1.8, delta=0.2), 1.0565840474269017),
 }
 
-FLOOR = 3e-6  # what the walls of these boxes cut off shows there
-# At fourth order the correction of these is cut short on 64² or 128² cells, and their errors fall by fits and starts.
-NOT_ASYMPTOTIC = ("heavy swirl", "vortices b", "vortices c")
+FLOOR = 4e-6  # what the walls of these boxes cut off shows there
+# Σ pV = 1 to round-off, and on stretched axes that differs from ∫p = 1 by the square of the cells: the current by as much.
+STRETCHED = ("heavy swirl",)
 
 
 @pytest.mark.parametrize("order", [2, 4])
@@ -59,8 +59,7 @@ def test_order(name, order):
     if order == 4:
         orders = 0.5 * np.log2(errors[0] / errors[2])
         assert (errors[2] < 1e-4).all(), errors
-        if name not in NOT_ASYMPTOTIC:
-            assert ((orders > 3.5) | (errors[2] < FLOOR)).all(), (orders, errors)
+        assert ((orders > (1.9 if name in STRETCHED else 3.5)) | (errors[2] < FLOOR)).all(), (orders, errors)
     else:
         orders = np.log2(errors[1] / errors[2])
         assert (orders > 1.9).all(), (orders, errors)
