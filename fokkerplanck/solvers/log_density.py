@@ -26,7 +26,7 @@ from .newton import (
     solve_level,
 )
 from .positive import STEEPEST as STEEPEST_NET
-from .positive import solve_positive
+from .positive import SWEEPS, solve_positive
 from .scheme import Scheme
 
 COARSEST = {1: 32, 2: 16, 3: 8}  # cells per axis of the first grid: the subtraction-free start costs their total cubed
@@ -51,6 +51,7 @@ QUARTER = 0.25  # … if the errors are below these shares of the start's then (
 FINE = 1e-6  # … this share of the probability and of what the drift moves …
 SPARE = 0.03  # … of which unfinished cycles may use this share …
 PASSES, GAIN = 3, 0.7  # … after up to three linearisations, as long as they leave less than this share of the error
+FEW_SWEEPS = 3  # of the net on grids too coarse to end on: enough for the next to start from
 FAR = 1.5  # of at most 2: on cells that resolve little the nonlinear flux has answers with all probability in a corner
 LIMITED = 1e-3  # … unless cells that hold more than this would change by factors
 
@@ -211,7 +212,9 @@ def _settled(
         return level
     if level is None or (frozen >= REGULAR and size <= LARGEST_NET[dim]):
         try:
-            net = solve_positive(coefficients, start if level is None else level.phi, linear_solver=linear_solver)
+            sweeps = FEW_SWEEPS if rough and min(coefficients.grid.shape) < 4 * COARSEST[dim] else SWEEPS
+            reference = start if level is None else level.phi
+            net = solve_positive(coefficients, reference, linear_solver=linear_solver, sweeps=sweeps)
         except Stalled as error:
             record["net_stalled"] = str(error)
             record["stalled"] = f"{record['stalled']}; the net under it: {error}"

@@ -41,7 +41,9 @@ class PositiveLevel(Level):
     limited_mass: float = 0.0
 
 
-def solve_positive(coefficients: FaceCoefficients, start: Array, *, linear_solver: str = "auto") -> PositiveLevel:
+def solve_positive(
+    coefficients: FaceCoefficients, start: Array, *, linear_solver: str = "auto", sweeps: int = SWEEPS
+) -> PositiveLevel:
     r"""Solve one grid whatever the start: a positive density with a divergence-free flux, of second order where it can be.
 
     With the reference :math:`p_0 = e^{-\Phi_0}` of a sweep, :math:`p = p_0 r`, and :math:`q_0, v_0` of docs/method.md taken
@@ -58,6 +60,8 @@ def solve_positive(coefficients: FaceCoefficients, start: Array, *, linear_solve
     ----------
     start : ndarray, shape ``grid.shape``
         Φ₀ of the first sweep.
+    sweeps : int
+        At most so many.
 
     Raises
     ------
@@ -70,7 +74,7 @@ def solve_positive(coefficients: FaceCoefficients, start: Array, *, linear_solve
         # Cycles leave the deepest tails undecided; a factorisation does not.
         linear_solver = "direct" if grid.size <= LARGEST_RESCUE[grid.dim] else "multigrid"
     phi, steps, cycles = normalise(start, grid), 0, 0
-    for _ in range(SWEEPS):
+    for _ in range(sweeps):
         check_connected(phi, grid)
         scheme.freeze(phi, STEEPEST, np.inf, CROSS_LIMIT)
         correction, limited, solves, taken = _positive_correction(scheme, phi, linear_solver)
