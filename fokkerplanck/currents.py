@@ -81,9 +81,10 @@ def harmonic_flux(flux: FaceField, axis: int) -> float:
     The mean over all sections, which are equal for a current without divergence.
     """
     grid = flux.grid
-    areas = grid.cell_volumes / grid.along(grid.widths(axis), axis)
-    faces = np.moveaxis(np.moveaxis(flux.components[axis], axis, 0)[:-1], 0, axis)
-    return float(np.sum(faces * areas)) / grid.shape[axis]
+    passing = np.moveaxis(flux.components[axis], axis, 0)[:-1].mean(axis=0)
+    for other in reversed([a for a in range(grid.dim) if a != axis]):
+        passing = passing @ grid.widths(other)
+    return float(passing)
 
 
 def curl(flux: FaceField) -> dict[tuple[int, int], Array]:

@@ -30,7 +30,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .differences import slopes
 from .errors import InvalidInput
-from .maps import AxisMap, Uniform, axis_maps
+from .maps import AxisMap, Edges, Uniform, axis_maps
 
 Array = NDArray[np.float64]
 
@@ -206,10 +206,10 @@ class Grid:
 
     @cached_property
     def cell_volumes(self) -> Array:
-        """Volume of each cell, shape ``shape``."""
+        """What the value at each cell centre counts in an integral: the product of :meth:`weights`, shape ``shape``."""
         if self.uniform:
             return np.broadcast_to(self.cell_volume, self.shape)
-        return reduce(np.multiply, (self.along(self.widths(a), a) for a in range(self.dim)))
+        return reduce(np.multiply, (self.along(self.weights(a), a) for a in range(self.dim)))
 
     def edges(self, axis: int) -> Array:
         """Positions of the faces along one axis, shape (n + 1,)."""
@@ -232,6 +232,18 @@ class Grid:
             return np.full(self.shape[axis], self.spacing[axis])
         return np.diff(self.edges(axis))
 
+    def weights(self, axis: int) -> Array:
+        r"""What the value at each cell centre counts in an integral along one axis, shape (n,).
+
+        :math:`h\,dx/d\xi` there, the midpoint rule in the reference coordinate: for smooth functions that vanish before the
+        walls its error falls faster than any power of h. The widths differ from it by second order, and so would integrals. Of
+        given :class:`Edges`, whose derivative is rough, the widths.
+        """
+        curve, n = self.maps[axis], self.shape[axis]
+        if isinstance(curve, Edges):
+            return self.widths(axis)
+        return curve.slopes(np.arange(1, 2 * n, 2) / (2 * n), self.box.lower[axis], self.box.upper[axis]) / n
+
     def distances(self, axis: int) -> Array:
         """Distances of neighbouring cell centres along one axis, at a wall that from the centre to it, shape (n + 1,)."""
         if isinstance(self.maps[axis], Uniform):
@@ -243,10 +255,15 @@ class Grid:
         return np.diff(np.concatenate([edges[:1], self.centers(axis), edges[-1:]]))
 
     def stretch(self, axis: int) -> tuple[Array, Array]:
-        """dx/dξ at the faces along one axis, shape (n + 1,), and at the cell centres, shape (n,); sixth order."""
-        positions = np.empty(2 * self.shape[axis] + 1)
-        positions[::2], positions[1::2] = self.edges(axis), self.centers(axis)
-        slope = slopes(positions) / (0.5 * self.spacing[axis])
+        """dx/dξ at the faces along one axis, shape (n + 1,), and at the cell centres, shape (n,); of Edges to sixth order."""
+        curve, n = self.maps[axis], self.shape[axis]
+        if isinstance(curve, Edges):
+            positions = np.empty(2 * n + 1)
+            positions[::2], positions[1::2] = self.edges(axis), self.centers(axis)
+            slope = slopes(positions) / (0.5 * self.spacing[axis])
+        else:
+            ends = self.box.lower[axis], self.box.upper[axis]
+            slope = curve.slopes(np.arange(2 * n + 1) / (2 * n), *ends) / (ends[1] - ends[0])
         return slope[::2], slope[1::2]
 
     def along(self, line: Array, axis: int) -> Array:

@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 
 from .errors import InvalidInput
-from .maps import Uniform
+from .maps import described
 from .results import Solution, restore
 
 
@@ -52,7 +52,7 @@ def solution_dataset(solution: Solution) -> xr.Dataset:
         "upper": grid.box.upper,
         "boundary": grid.box.boundary,
         "shape": grid.shape,
-        "stretched": [n for n, curve in zip(solution.names, grid.maps, strict=True) if not isinstance(curve, Uniform)],
+        "maps": [described(curve) for curve in grid.maps],
         "names": solution.names,
         "error": solution.error,
         "current_error": solution.current_error,

@@ -7,7 +7,7 @@ axis. It is strictly increasing and its ends are those of the box, exactly. Sche
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, fields
 from math import isfinite
 from numbers import Real
 from typing import Any
@@ -35,6 +35,10 @@ class Uniform:
     def positions(self, s: Array, lower: float, upper: float) -> Array:
         """x at the reference coordinates s in [0, 1], same shape, in the units of the axis."""
         return _with_ends(lower + s * (upper - lower), s, lower, upper)
+
+    def slopes(self, s: Array, lower: float, upper: float) -> Array:
+        """dx/ds at the reference coordinates s, same shape, in the units of the axis."""
+        return np.full(np.shape(s), upper - lower)
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,12 @@ class Sinh:
         c = _center(self.center, lower, upper)
         first, last = np.arcsinh((np.array([lower, upper]) - c) / self.scale)
         return _with_ends(c + self.scale * np.sinh(first + s * (last - first)), s, lower, upper)
+
+    def slopes(self, s: Array, lower: float, upper: float) -> Array:
+        """dx/ds at the reference coordinates s, same shape, in the units of the axis."""
+        c = _center(self.center, lower, upper)
+        first, last = np.arcsinh((np.array([lower, upper]) - c) / self.scale)
+        return self.scale * (last - first) * np.cosh(first + s * (last - first))
 
 
 @dataclass(frozen=True)
@@ -117,13 +127,22 @@ class Algebraic:
     def positions(self, s: Array, lower: float, upper: float) -> Array:
         """x at the reference coordinates s in [0, 1], same shape, in the units of the axis."""
         c = _center(self.center, lower, upper)
-        y = (np.array([lower, upper]) - c) / self.scale
-        root = np.hypot(1.0, y)
-        # 1 − t and 1 + t are interpolated separately, because far out t itself differs from ±1 by less than round-off.
-        near = 1.0 / (root * (root + np.abs(y)))
-        below, above = np.where(y > 0.0, near, 2.0 - near), np.where(y > 0.0, 2.0 - near, near)
-        left, right = ((1.0 - s) * end[0] + s * end[1] for end in (below, above))
+        left, right = ((1.0 - s) * end[0] + s * end[1] for end in self._ends(lower, upper))
         return _with_ends(c + self.scale * 0.5 * (right - left) / np.sqrt(left * right), s, lower, upper)
+
+    def slopes(self, s: Array, lower: float, upper: float) -> Array:
+        """dx/ds at the reference coordinates s, same shape, in the units of the axis."""
+        below, above = self._ends(lower, upper)
+        left, right = ((1.0 - s) * end[0] + s * end[1] for end in (below, above))
+        rise = below[0] - below[1] if above.min() > 1.0 else above[1] - above[0]  # of t, from the small ones
+        return self.scale * rise * (left * right) ** -1.5
+
+    def _ends(self, lower: float, upper: float) -> tuple[Array, Array]:
+        """1 − t and 1 + t at both ends: each by itself, because far out t differs from ±1 by less than round-off."""
+        y = (np.array([lower, upper]) - _center(self.center, lower, upper)) / self.scale
+        root = np.hypot(1.0, y)
+        near = 1.0 / (root * (root + np.abs(y)))
+        return np.where(y > 0.0, near, 2.0 - near), np.where(y > 0.0, 2.0 - near, near)
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -208,6 +227,19 @@ def axis_maps(maps: Any, dim: int) -> tuple[AxisMap, ...]:
     return tuple(
         entry if isinstance(entry, AxisMap) else Uniform() if entry is None else Edges(entry) for entry in maps
     )
+
+
+def described(curve: AxisMap) -> dict[str, Any]:
+    """A map as plain values, from which :func:`restored` makes it again."""
+    return {"map": type(curve).__name__, **{f.name: getattr(curve, f.name) for f in fields(curve) if f.name != "_"}}
+
+
+def restored(description: dict[str, Any]) -> AxisMap:
+    """The map that :func:`described` described."""
+    kinds: dict[str, Any] = {kind.__name__: kind for kind in (Uniform, Sinh, Algebraic, Edges)}
+    arguments = dict(description)
+    kind = arguments.pop("map")
+    return kinds[kind](**arguments)
 
 
 def _check(curve: Sinh | Algebraic) -> None:

@@ -41,8 +41,8 @@ def face_coefficients(process: DiffusionProcess, grid: Grid) -> FaceCoefficients
     r"""Sample a process on every face that carries a current; faces on reflecting walls carry none and hold zeros.
 
     On a stretched grid the coefficients are those of the same process in the reference coordinates :math:`\xi`, in which cells
-    are equal. The probability of a cell is the same in both, so the reference density is :math:`P = pV`, with V the volume of
-    the cell over that of its reference cell. With :math:`X'_a = dx_a/d\xi_a`,
+    are equal. The probability of a cell is the same in both, so the reference density is :math:`P = pV`, with V the volume that
+    its centre stands for (``grid.cell_volumes``) over that of its reference cell. With :math:`X'_a = dx_a/d\xi_a`,
 
     .. math::
 
@@ -51,11 +51,11 @@ def face_coefficients(process: DiffusionProcess, grid: Grid) -> FaceCoefficients
         \qquad D'_{am} = \frac{D_{am}}{X'_a X'_m},\quad
         u''_a = \frac{u_a}{X'_a} + \sum_m D'_{am}\,\partial_{\xi_m}\ln V .
 
-    All of it is done with differences, not with derivatives of the map: :math:`X'_a` is the distance of the two cell centres
+    The rest is done with differences, not with derivatives of the map: :math:`X'_a` is the distance of the two cell centres
     beside the face over h, :math:`X'_m`, m ≠ a, the width of the cells along that face over h, and :math:`\partial\ln V` is the
     difference that a scheme takes of :math:`\ln P`. To round-off, then, V drops out of
-    :math:`u''_a - D'_{am}\,\partial_m\ln P`, and :math:`\sum_a\partial_a J'_a = V\,\nabla\cdot J` for the currents of
-    :func:`physical_flux`. On a uniform grid nothing is changed at all.
+    :math:`u''_a - D'_{am}\,\partial_m\ln P`, and :math:`\sum_a\partial_a J'_a = \nabla\cdot J\prod_a w_a/h_a` for the
+    currents of :func:`physical_flux`, with the widths w of cells. On a uniform grid nothing is changed at all.
 
     Returns
     -------
@@ -140,7 +140,7 @@ def _face_stretch(grid: Grid, axis: int) -> Array:
 
 def _volume_slope(grid: Grid, axis: int, *, on_faces: bool) -> Array:
     """∂ ln V along a stretched axis: across its faces (0 on walls), or in its cells, one-sided of second order at walls."""
-    h, logs = grid.spacing[axis], np.log(grid.widths(axis))
+    h, logs = grid.spacing[axis], np.log(grid.weights(axis))
     if on_faces:
         return np.concatenate([[0.0], np.diff(logs) / h, [0.0]])
     slope = np.empty_like(logs)
@@ -151,11 +151,11 @@ def _volume_slope(grid: Grid, axis: int, *, on_faces: bool) -> Array:
 
 
 def log_volumes(grid: Grid) -> Array:
-    """ln V of each cell: its volume over that of its reference cell, shape ``grid.shape``; zeros on a uniform grid."""
+    """ln V of each cell: what it counts over what its reference cell does, shape ``grid.shape``; zeros on a uniform grid."""
     total = np.zeros(grid.shape)
     for axis in range(grid.dim):
         if not isinstance(grid.maps[axis], Uniform):
-            total += grid.along(np.log(grid.widths(axis) / grid.spacing[axis]), axis)
+            total += grid.along(np.log(grid.weights(axis) / grid.spacing[axis]), axis)
     return total
 
 
@@ -191,7 +191,7 @@ def physical_flux(field: FaceField, grid: Grid) -> FaceField:
     r"""J from the current J' on ``grid.reference``: :math:`J_a = J'_a\prod_{b\ne a} h_b/w_b`.
 
     A reference face and its image carry the same probability per time, and this is the ratio of their areas. The divergence
-    of J is that of J' over V, to round-off. On a uniform grid J is J'.
+    of J is that of J' times :math:`\prod_b h_b/w_b`, to round-off. On a uniform grid J is J'.
 
     Raises
     ------

@@ -14,7 +14,7 @@ from . import currents
 from .errors import InvalidInput
 from .fields import FaceField
 from .grid import Array, Box, Grid
-from .maps import Edges
+from .maps import restored
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -152,43 +152,30 @@ def load(path: str | Path) -> Solution:
 
 
 def restore(dataset: xr.Dataset) -> Solution:
-    """The solution inside a dataset made by :meth:`Solution.to_dataset`.
-
-    A stretched axis comes back with its edges and cell centres, to the last bit, as :class:`Edges`, whatever map made them.
-    """
+    """The solution inside a dataset made by :meth:`Solution.to_dataset`."""
     import json
 
     try:
         meta = json.loads(dataset.attrs["solution"])
         box, names = Box(meta["lower"], meta["upper"], boundary=meta["boundary"]), tuple(meta["names"])
-        stretched, shape = meta.get("stretched", ()), tuple(meta["shape"])
+        maps, shape = [restored(each) for each in meta["maps"]], tuple(meta["shape"])
         coarser = []
         for k, coarse in enumerate(meta.get("coarser", ()), 1):
-            grid, phi, flux, force = _fields(dataset, box, tuple(coarse), names, stretched, f"_coarser_{k}")
-            coarser.append(Solution(grid, names, phi, flux, force, np.inf, np.inf, {}))
-        check = None
+            before = Grid(box, tuple(coarse), maps=maps)
+            phi, flux, force = _fields(dataset, before, f"_coarser_{k}")
+            coarser.append(Solution(before, names, phi, flux, force, np.inf, np.inf, {}))
+        grid, check = Grid(box, shape, maps=maps), None
         if meta.get("check", False):
-            grid, phi, flux, force = _fields(dataset, box, shape, names, stretched, "_check")
+            phi, flux, force = _fields(dataset, grid, "_check")
             check = Solution(grid, names, phi, flux, force, np.inf, np.inf, {})
-        grid, phi, flux, force = _fields(dataset, box, shape, names, stretched, "")
+        phi, flux, force = _fields(dataset, grid, "")
         errors = meta["error"], meta["current_error"]
         return Solution(grid, names, phi, flux, force, *errors, meta["diagnostics"], tuple(coarser), check)
     except (KeyError, ValueError) as error:
         raise InvalidInput(f"expected a file written by Solution.save or a run, got one without {error}") from error
 
 
-def _fields(
-    dataset: xr.Dataset, box: Box, shape: tuple[int, ...], names: tuple[str, ...], stretched: list[str], suffix: str
-) -> tuple[Grid, Array, FaceField, Array | None]:
-    grid = Grid(box, shape, maps=[_map(dataset, name, suffix) if name in stretched else None for name in names])
+def _fields(dataset: xr.Dataset, grid: Grid, suffix: str) -> tuple[Array, FaceField, Array | None]:
     flux = FaceField(grid, tuple(dataset[f"flux_{a}{suffix}"].values for a in range(grid.dim)))
     force = dataset[f"force{suffix}"].values if f"force{suffix}" in dataset else None
-    return grid, -dataset[f"log_density{suffix}"].values, flux, force
-
-
-def _map(dataset: xr.Dataset, name: str, suffix: str) -> Edges:
-    """Edges and centres in turn are the edges of the grid with every cell halved, and of this one every second."""
-    centers = dataset[f"{name}{suffix}"].values
-    halves = np.empty(2 * centers.size + 1)
-    halves[::2], halves[1::2] = dataset[f"{name}_edge{suffix}"].values, centers
-    return Edges(halves)
+    return -dataset[f"log_density{suffix}"].values, flux, force

@@ -1,5 +1,6 @@
 """Identities of the staggered operators and of the decomposition, on random fields, shapes, cells and boundaries."""
 
+from functools import reduce
 from itertools import product
 
 import numpy as np
@@ -14,6 +15,11 @@ import fokkerplanck as fp
 ROUND_OFF = 1e-12
 
 few = settings(max_examples=25, derandomize=True, deadline=None, database=None)
+
+
+def volumes(grid):
+    """Of the cells, by which flows through faces are divided; `grid.cell_volumes` is what values at centres count."""
+    return reduce(np.multiply, (grid.along(grid.widths(a), a) for a in range(grid.dim)))
 
 
 @st.composite
@@ -118,7 +124,7 @@ def test_every_part_is_what_it_is_called(grid, seed):
         assert np.ptp(component) == 0.0
         assert grid.periodic[a] or component.flat[0] == 0.0
     assert list(split.harmonic_flux) == [name for name, ring in zip(split.names, grid.periodic, strict=True) if ring]
-    assert abs(np.sum(split.chi * grid.cell_volumes)) < ROUND_OFF * np.abs(split.chi).max() * grid.box.widths.prod()
+    assert abs(np.sum(split.chi * volumes(grid))) < ROUND_OFF * np.abs(split.chi).max() * grid.box.widths.prod()
 
 
 @few
@@ -152,7 +158,7 @@ def test_operators_are_adjoint_and_their_products_vanish(grid, seed):
     field, chi = random_faces(grid, rng, closed=True), rng.normal(size=grid.shape)
     gradient = fp.FaceField.from_potential(grid, chi)
     scale = gradient.norm() * field.norm()
-    work = np.sum(chi * field.divergence() * grid.cell_volumes)
+    work = np.sum(chi * field.divergence() * volumes(grid))
     assert abs(gradient.inner(field) + work) < 1e-13 * scale
     if grid.dim == 1:
         return

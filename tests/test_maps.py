@@ -22,7 +22,7 @@ def test_ends_are_exact_and_edges_increase(curve, n):
     np.testing.assert_array_equal(grid.widths(0), grid.spacing[0] if grid.uniform else np.diff(edges))
     # Sums of n roundings.
     assert grid.distances(0).sum() == pytest.approx(UPPER - LOWER, rel=1e-13)
-    assert grid.cell_volumes.sum() == pytest.approx(UPPER - LOWER, rel=1e-13)
+    assert grid.widths(0).sum() == pytest.approx(UPPER - LOWER, rel=1e-13)
 
 
 @pytest.mark.parametrize("curve", [*MAPS, fp.Edges(UNEVEN)])
@@ -73,9 +73,27 @@ def test_one_map_or_one_per_axis_and_arrays_are_edges():
     assert repr(fp.Edges(UNEVEN)) == "Edges(<9 from -1.7 to 3.5>)"
 
 
-def test_volumes_are_products_of_widths():
+@pytest.mark.parametrize("curve", MAPS[:3])  # the last has cells of 0.4 where this density is
+def test_values_at_centres_count_for_what_the_map_says(curve):
+    """The midpoint rule in the reference coordinate: for a density that does not reach the walls better than any power of h."""
+    box = fp.Box([-20.0], [21.0])
+    grid = fp.Grid(box, (400,), maps=curve)
+    x = grid.centers(0)
+    p = np.exp(-0.5 * (x - 0.4) ** 2) / np.sqrt(2 * np.pi)
+    assert p @ grid.weights(0) == pytest.approx(1.0, abs=1e-11)
+    assert x**2 * p @ grid.weights(0) == pytest.approx(1.16, abs=1e-8)
+    assert abs(p @ grid.widths(0) - 1.0) > 1e-6  # of second order
+    misses = [np.abs(g.weights(0) / g.widths(0) - 1.0).max() for g in (grid, grid.refine())]
+    assert misses[0] / misses[1] == pytest.approx(4.0, rel=0.25)  # the outermost cells of Algebraic are still wide
+    edges, centers = (s * grid.spacing[0] for s in grid.stretch(0))
+    np.testing.assert_allclose(centers, grid.weights(0), rtol=1e-14)
+    # Simpson's rule on every cell: the derivative at faces and centres is that of the positions.
+    np.testing.assert_allclose((edges[1:] + edges[:-1] + 4 * centers) / 6, grid.widths(0), rtol=1e-3)
+
+
+def test_volumes_are_products_of_weights():
     grid = fp.Grid(fp.Box([LOWER, 0, -1], [UPPER, 2, 1]), (8, 6, 5), maps=(UNEVEN, None, fp.Sinh(scale=0.5)))
-    expected = np.einsum("i,j,k->ijk", np.diff(UNEVEN), np.full(6, 1 / 3), np.diff(grid.edges(2)))
+    expected = np.einsum("i,j,k->ijk", np.diff(UNEVEN), np.full(6, 1 / 3), grid.weights(2))
     np.testing.assert_allclose(grid.cell_volumes, expected, rtol=1e-14)
     with pytest.raises(fp.InvalidInput, match=r"cell_volume: expected a uniform grid, got maps .*Use cell_volumes"):
         _ = grid.cell_volume

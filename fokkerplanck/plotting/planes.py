@@ -77,8 +77,8 @@ class Plane:
         """Values on the cells kept: those at the cells held, integrals over the rest."""
         out = field.isel(dict(self.cells))
         for name in self.over:
-            widths = xr.DataArray(self.whole.widths(self.names.index(name)), dims=name)
-            out = (out * widths).sum(name)
+            weights = xr.DataArray(self.whole.weights(self.names.index(name)), dims=name)
+            out = (out * weights).sum(name)
         return out.assign_attrs(field.attrs)
 
     def vector(self, field: xr.DataArray) -> xr.DataArray:

@@ -324,7 +324,7 @@ def _mass(density: Array, grid: Grid) -> float:
     """∫p to fourth order, from the reference density at the cell centres; their plain sum is 1."""
     for axis in range(grid.dim):
         if not isinstance(grid.maps[axis], Uniform):
-            density = density * grid.along(grid.stretch(axis)[1] / (grid.widths(axis) / grid.spacing[axis]), axis)
+            density = density * grid.along(grid.stretch(axis)[1] / (grid.weights(axis) / grid.spacing[axis]), axis)
     total = density
     for axis in range(grid.dim):
         total = total + to_means(density, axis, grid.periodic[axis], 4) - density

@@ -60,7 +60,7 @@ class Edges:
     def flux(self, probability: Array) -> FaceField:
         """The net flux of every edge, carried to the faces on the straight line between its cells; on ``grid.reference``.
 
-        ∇·J = −G P / cell volume.
+        ∇·J = −G P / volume of the cell.
         """
         grid = self.grid.reference
         shape, periodic = _padded(grid)
@@ -134,8 +134,8 @@ def generator(process: DiffusionProcess, grid: Grid) -> Any:
 def current(process: DiffusionProcess, grid: Grid, density: ArrayLike) -> FaceField:
     r"""The probability current of any density, stationary or not: :math:`J = u p - D\nabla p` as the generator moves it.
 
-    The flux of every offset of :func:`generator`, carried to the faces, so that :math:`\nabla\cdot J = -GP/V` to round-off: it
-    is the current that :func:`fokkerplanck.evolve` integrates. Linear in the density.
+    The flux of every offset of :func:`generator`, carried to the faces, so that :math:`\nabla\cdot J = -GP/\prod_a w_a` to
+    round-off, with the widths w of the cells: it is the current that :func:`fokkerplanck.evolve` integrates. Linear in the density.
 
     Parameters
     ----------
@@ -216,7 +216,7 @@ def chain_edges(process: DiffusionProcess, grid: Grid) -> Edges:
 def index_coefficients(process: DiffusionProcess, grid: Grid) -> tuple[Array, Array]:
     """u_a/h_a and D_ab/(h_a h_b) at the cell centres, shapes (d, *shape) and (d, d, *shape): everything in cells per time.
 
-    The only place that knows the widths of the cells.
+    The only place that knows the sizes of the cells.
     """
     if process.dim != grid.dim:
         raise InvalidInput(
@@ -229,10 +229,10 @@ def index_coefficients(process: DiffusionProcess, grid: Grid) -> tuple[Array, Ar
     if grid.uniform:
         h = grid.spacing.reshape(-1, *(1,) * grid.dim)
         return velocity / h, tensor / (h[:, None] * h)
-    w = np.stack(np.broadcast_arrays(*(grid.along(grid.widths(a), a) for a in range(grid.dim))))
+    w = np.stack(np.broadcast_arrays(*(grid.along(grid.weights(a), a) for a in range(grid.dim))))
     tensor = tensor / (w[:, None] * w)
     # p = P/volume: the gradient of ln volume is carried like a force, see ``operators.face_coefficients``
-    slopes = [np.broadcast_to(grid.along(np.gradient(np.log(grid.widths(a))), a), grid.shape) for a in range(grid.dim)]
+    slopes = [np.broadcast_to(grid.along(np.gradient(np.log(grid.weights(a))), a), grid.shape) for a in range(grid.dim)]
     return velocity / w + np.einsum("ab...,b...->a...", tensor, np.stack(slopes)), tensor
 
 
