@@ -83,12 +83,13 @@ def test_values_at_centres_count_for_what_the_map_says(curve):
     assert p @ grid.weights(0) == pytest.approx(1.0, abs=1e-11)
     assert x**2 * p @ grid.weights(0) == pytest.approx(1.16, abs=1e-8)
     assert abs(p @ grid.widths(0) - 1.0) > 1e-6  # of second order
-    misses = [np.abs(g.weights(0) / g.widths(0) - 1.0).max() for g in (grid, grid.refine())]
-    assert misses[0] / misses[1] == pytest.approx(4.0, rel=0.25)  # the outermost cells of Algebraic are still wide
+    misses = [np.abs(g.weights(0) / g.widths(0) - 1.0)[np.abs(g.centers(0)) < 2].max() for g in (grid, grid.refine())]
+    assert misses[0] / misses[1] == pytest.approx(4.0, rel=0.05)
     edges, centers = (s * grid.spacing[0] for s in grid.stretch(0))
     np.testing.assert_allclose(centers, grid.weights(0), rtol=1e-14)
     # Simpson's rule on every cell: the derivative at faces and centres is that of the positions.
-    np.testing.assert_allclose((edges[1:] + edges[:-1] + 4 * centers) / 6, grid.widths(0), rtol=1e-3)
+    inner = np.abs(x) < 2  # the outermost cells of Algebraic are too wide for that
+    np.testing.assert_allclose(((edges[1:] + edges[:-1] + 4 * centers) / 6)[inner], grid.widths(0)[inner], rtol=1e-6)
 
 
 def test_volumes_are_products_of_weights():

@@ -119,7 +119,7 @@ def test_marginals_of_a_stretched_grid_integrate_to_one(space, ax):
     ax.clear()
     line = plotting.density(solution, ax=ax, over=("a_$", "b"))
     assert isinstance(line, Line2D)
-    assert float(line.get_ydata() @ solution.grid.widths(2)) == pytest.approx(1.0, abs=1e-12)
+    assert float(line.get_ydata() @ solution.grid.weights(2)) == pytest.approx(1.0, abs=1e-12)
     assert ax.get_ylabel() == "probability density, 1/c"
 
 
@@ -127,7 +127,7 @@ def test_the_current_of_a_marginal_is_the_integral_of_the_components_along_it(sp
     _, solution = space
     shown = plane(solution, over="c")
     field = shown.vector(solution.current)
-    volumes = solution.grid.widths(2)
+    volumes = solution.grid.weights(2)
     np.testing.assert_allclose(field.values, np.einsum("iabc,c->iab", solution.current.values[:2], volumes), atol=1e-15)
     # Of a linear process E[b | x, y] is linear: J = (B' x − D∇ ln p) p of the marginal covariance.
     S = solution.covariance

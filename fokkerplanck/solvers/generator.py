@@ -135,7 +135,7 @@ def current(process: DiffusionProcess, grid: Grid, density: ArrayLike) -> FaceFi
     r"""The probability current of any density, stationary or not: :math:`J = u p - D\nabla p` as the generator moves it.
 
     The flux of every offset of :func:`generator`, carried to the faces, so that :math:`\nabla\cdot J = -GP/\prod_a w_a` to
-    round-off, with the widths w of the cells: it is the current that :func:`fokkerplanck.evolve` integrates. Linear in the density.
+    round-off, with the widths w of the cells: it is the current that :func:`fokkerplanck.evolve` integrates. Linear in p.
 
     Parameters
     ----------
