@@ -19,20 +19,12 @@ from .solvers.linear import Factorised
 from .solvers.multigrid import Multigrid, Stencil, fgmres
 from .solvers.scheme import AXES, OFFSETS
 
-LARGEST_DIRECT = {
-    1: 2**40,
-    2: 2**17,
-    3: 2**13,
-}  # cells up to which a factorisation takes less time than cycles, or a second
-EMPTY = (
-    1e-250  # of the largest weight: cells that double precision cannot couple, and whose share of any integral is nil
-)
-RTOL, CYCLES, RESTART = (
-    1e-11,
-    300,
-    30,
-)  # of the weighted Poisson equation; the parts of a square add up to a tenth of that
-FLOOR = 1e-14  # of the largest weight: below, residuals count alike, because empty tails must not lead
+# Cells up to which a factorisation takes less time than cycles, or a second
+LARGEST_DIRECT = {1: 2**40, 2: 2**17, 3: 2**13}
+# Of the largest weight: cells that double precision cannot couple, and whose share of any integral is nil
+EMPTY = 1e-250
+# Of the weighted Poisson equation; the parts of a square add up to a tenth of that
+RTOL, CYCLES, RESTART = 1e-11, 300, 30
 
 
 class Corner:
@@ -144,7 +136,8 @@ def project(faces: list[Array], corners: list[Corner], grid: Grid, phi: Array) -
     rows[held, 0] = 1.0
     own = diagonal * np.exp(np.minimum(phi - phi.min(), 700.0)).ravel()  # the balance of a cell over its own density
     stencil = Stencil(rows.reshape(*shape, -1), own.reshape(shape), offsets, tuple(periodic))
-    weight = np.sqrt(np.maximum(np.where(held, 0.0, diagonal) / diagonal[~held].max(), FLOOR))
+    # The residual of the symmetric system scaled to a unit diagonal: what is left of φ is then bounded in ∫ p ∇φᵀD∇φ.
+    weight = np.sqrt(np.where(held, 1.0, diagonal / diagonal[~held].max()))
     rhs = np.where(held, 0.0, load / diagonal)
     cycle = Multigrid(stencil, (phi - phi.min()).reshape(shape))
     solution, left, cycles = fgmres(stencil, cycle, rhs, weight, rtol=RTOL, max_steps=CYCLES, restart=RESTART)

@@ -23,6 +23,8 @@ from fokkerplanck.fields import FaceField
 from fokkerplanck.plotting import frame, numbers, streams
 from fokkerplanck.sgd import SGD, linear_regression, logistic_regression
 
+pytestmark = pytest.mark.usefixtures("closed")
+
 
 @pytest.fixture(scope="module")
 def swirl():
@@ -63,21 +65,6 @@ def descent():
     solution = fp.solve_stationary(sgd.process(), sgd.box(), shape=(64, 64))
     run = sgd.simulate(grid=solution.grid, chains=64, steps=3000, rng=7)
     return solution, run, compare(solution, run)
-
-
-@pytest.fixture
-def ax():
-    """Axes that pyplot knows nothing of."""
-    axes = Figure(layout="constrained").add_subplot()
-    yield axes
-    axes.figure.draw_without_rendering()
-    assert plt.get_fignums() == []
-
-
-@pytest.fixture(autouse=True)
-def _close():
-    yield
-    plt.close("all")
 
 
 def words(figure):

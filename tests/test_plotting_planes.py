@@ -22,6 +22,8 @@ from fokkerplanck.plotting import colours, frame, streams
 from fokkerplanck.plotting.planes import mode, plane
 from fokkerplanck.sgd import SGD, linear_regression
 
+pytestmark = pytest.mark.usefixtures("closed")
+
 B = np.array([[1.0, 0.8, 0.0], [-0.8, 1.5, 0.5], [0.3, -0.5, 0.7]])
 
 
@@ -64,21 +66,6 @@ def run():
     X = np.random.default_rng(5).normal(size=(60, 3))
     sgd = SGD(linear_regression(X, X @ [1.0, 0.5, -1.0] + 0.3), learning_rate=0.1, batch_size=4)
     return sgd.simulate(grid=fp.Grid(sgd.box(), (12, 10, 8)), chains=64, steps=500, rng=7)
-
-
-@pytest.fixture
-def ax():
-    """Axes that pyplot knows nothing of."""
-    axes = Figure(layout="constrained").add_subplot()
-    yield axes
-    axes.figure.draw_without_rendering()
-    assert plt.get_fignums() == []
-
-
-@pytest.fixture(autouse=True)
-def _close():
-    yield
-    plt.close("all")
 
 
 def test_equal_steps_of_the_diverging_map_are_equal_steps_in_cielab():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -127,15 +127,10 @@ def plane(
     """
     names, grid = x.names, x.grid
     integrated = (over,) if isinstance(over, str) else tuple(over or ())
-    if at is not None and not isinstance(at, Mapping):
-        raise InvalidInput(f"at: expected where variables are held, like {{{names[-1]!r}: 0.0}}, got {frame.kind(at)}")
-    held = dict(at or {})
+    held = places(x, at)
     if grid.dim == 3 and not held and not integrated:
         integrated = names[-1:]
-    for what, given in (("at", tuple(held)), ("over", integrated)):
-        unknown = [name for name in given if name not in names]
-        if unknown:
-            raise InvalidInput(f"{what}: expected names among {names}, got {unknown[0]!r}")
+    _known(names, "over", integrated)
     if len(set(held) | set(integrated)) < len(held) + len(integrated):
         raise InvalidInput(
             f"expected every variable in at or in over, and once, got at={held!r} and over={integrated!r}"
@@ -148,6 +143,29 @@ def plane(
         )
     cells = {name: nearest(grid, names.index(name), name, value) for name, value in held.items()}
     return Plane(grid, names, cells, integrated)
+
+
+def places(x: Solution | Run | Force | HelmholtzSplit, at: At) -> dict[str, Any]:
+    """Where variables are held, by their names.
+
+    Raises
+    ------
+    InvalidInput
+        If names are unknown.
+    """
+    if at is not None and not isinstance(at, Mapping):
+        raise InvalidInput(
+            f"at: expected where variables are held, like {{{x.names[-1]!r}: 0.0}}, got {frame.kind(at)}"
+        )
+    held = dict(at or {})
+    _known(x.names, "at", held)
+    return held
+
+
+def _known(names: Sequence[str], what: str, given: Iterable[Any]) -> None:
+    unknown = [name for name in given if name not in names]
+    if unknown:
+        raise InvalidInput(f"{what}: expected names among {names}, got {unknown[0]!r}")
 
 
 def nearest(grid: Grid, axis: int, name: str, value: Any) -> int:

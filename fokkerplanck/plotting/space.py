@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 
 from ..errors import InvalidInput
+from ..grid import Grid
 from ..results import Solution
 from ..sgd import Run
 from . import frame
 from .fields import draw_current, draw_density
-from .planes import Plane, mode, plane
+from .planes import Plane, mode, nearest, places, plane
 from .streams import TAIL
 
 WIDE = 2.0  # times its height is the widest panel
@@ -58,15 +58,8 @@ def slices(
     >>> [ax.get_title() for ax in axes]
     ['at z = −0.25', 'at y = −0.25', 'at x = 0.75']
     """
-    if not isinstance(solution, Solution):
-        raise InvalidInput(f"expected a Solution, got {frame.kind(solution)}")
-    _need_space("slices", solution.grid.dim)
-    if at is not None and not isinstance(at, Mapping):
-        raise InvalidInput(f"at: expected a place like {mode(solution)}, got {frame.kind(at)}")
-    unknown = set(at or {}) - set(solution.names)
-    if unknown:
-        raise InvalidInput(f"at: expected names among {solution.names}, got {sorted(map(str, unknown))[0]!r}")
-    point = mode(solution) | dict(at or {})
+    _need_space("slices", solution, Solution)
+    point = mode(solution) | places(solution, at)
     planes = [plane(solution, {name: point[name]}, rooms=(2,)) for name in solution.names[::-1]]
     panels = frame.three(axes, _ratios(solution, planes))
     top = max(float(shown.scalar(solution.density).max()) for shown in planes)
@@ -75,7 +68,7 @@ def slices(
     for ax, shown in zip(panels, planes, strict=True):
         images.append(draw_density(ax, solution, shown, colorbar=ax is panels[-1], top=top, level=TAIL))
         draw_current(ax, solution, shown, closeness=CLOSENESS, colour="white", top=strongest)
-        first, second = (_center(solution, name, point[name]) for name in shown.kept)
+        first, second = (_center(solution.grid, solution.names.index(name), name, point[name]) for name in shown.kept)
         ax.axvline(first, color="white", lw=0.7, ls="--", alpha=0.6)
         ax.axhline(second, color="white", lw=0.7, ls="--", alpha=0.6)
         ax.set_title(shown.words, fontsize=11)
@@ -113,9 +106,7 @@ def projections(x: Solution | Run, *, axes: Sequence[Axes] | None = None) -> tup
     >>> [text.get_text() for ax in axes for text in ax.texts]  # z turns with nothing
     ['no current in this plane', 'no current in this plane']
     """
-    if not isinstance(x, (Solution, Run)):
-        raise InvalidInput(f"expected a Solution or a Run, got {frame.kind(x)}")
-    _need_space("projections", x.grid.dim)
+    _need_space("projections", x, Solution, Run)
     planes = [plane(x, over=name, rooms=(2,)) for name in x.names[::-1]]
     images = []
     for ax, shown in zip(frame.three(axes, _ratios(x, planes)), planes, strict=True):
@@ -134,12 +125,15 @@ def _ratios(x: Solution | Run, planes: Sequence[Plane]) -> list[float]:
     return sides
 
 
-def _center(solution: Solution, name: str, value: float) -> float:
+def _center(grid: Grid, axis: int, name: str, value: float) -> float:
     """Of the cell in which a variable is held."""
-    centers: Any = solution.grid.centers(solution.names.index(name))
-    return float(centers[int(np.argmin(np.abs(centers - value)))])
+    return float(grid.centers(axis)[nearest(grid, axis, name, value)])
 
 
-def _need_space(what: str, dim: int) -> None:
-    if dim != 3:
-        raise InvalidInput(f"{what}: expected three dimensions, got {dim}: fokkerplanck.plot.current draws all of it")
+def _need_space(what: str, x: Any, *kinds: type[Solution] | type[Run]) -> None:
+    if not isinstance(x, kinds):
+        raise InvalidInput(f"expected a {' or a '.join(kind.__name__ for kind in kinds)}, got {frame.kind(x)}")
+    if x.grid.dim != 3:
+        raise InvalidInput(
+            f"{what}: expected three dimensions, got {x.grid.dim}: fokkerplanck.plot.current draws all of it"
+        )

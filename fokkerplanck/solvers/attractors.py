@@ -38,6 +38,7 @@ FARTHEST = 1e25  # where a trajectory has escaped; fast variables overshoot by t
 BACK = 0.5  # a trajectory that ends farther from the guess than this share of where it started was not drawn in
 WALKERS, WALK = 256, 2000  # walkers of a simulation and their steps: extremes among 10⁵ positions
 STEP = 0.1  # of a walker, in units of the fastest rate: Heun's method then gains less than 1e-4 of the energy per turn
+UNSURE = 1e-8  # of the largest entry of a covariance: negative variances above that are not round-off, MARGINAL rates included
 MARGINAL = 1e-5  # real parts this small against the largest eigenvalue are differences' noise, not a rate
 
 
@@ -83,8 +84,13 @@ def spread(process: DiffusionProcess, x: Array, length: Array) -> Array | None:
             tensor = process.diffusion(at + shifts).mean(axis=-1)
         except InvalidInput:
             return None
-        c = solve_continuous_lyapunov(a, -2.0 * tensor)
-        deviation: Array = np.sqrt(np.maximum(np.diag(c), 0.0))
+        # In units of the reach, so that entries of C of different axes can be compared.
+        c = solve_continuous_lyapunov(a * reach[None] / reach[:, None], -2.0 * tensor / (reach[:, None] * reach[None]))
+        variance = np.diag(c)
+        if not (variance >= -UNSURE * np.abs(c).max()).all():
+            return None  # no covariance: the equation is too close to singular to have been solved
+        # Negative by round-off only: there is no noise in that direction.
+        deviation: Array = reach * np.sqrt(np.maximum(variance, 0.0))
         return deviation
 
     smallest = np.maximum(length, NARROWEST * (1.0 + np.abs(x)))

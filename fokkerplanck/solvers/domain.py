@@ -27,6 +27,8 @@ ROUNDS = 20  # boxes tried; plain problems take 1 to 4
 IDLE = 0.12  # of the width that may lie empty at a wall before the wall is moved in
 EMPTY = 1e-3  # of the mass allowed at a wall: beyond that much a part of the box counts as empty
 LARGEST_GROWTH = 16.0  # of the width about the attractors; on uniform cells the core is lost beyond that
+# Of what the walkers covered: that much is left beyond them where an attractor is their extreme (a wall of the noise's own).
+NARROWEST_GAP = 0.02
 SPREAD = 2.0  # times the box about the attractors: walkers that stay in this are held by the process
 LEAST = 4.0  # deviations about every attractor that are in the box whatever the walkers did
 FLAT = 0.3  # power of the width: wall mass that falls more slowly than this is not falling
@@ -146,7 +148,7 @@ def find_box(
             failure = error  # on cells that wide what spreads may be the noise of upwinding: see whether walkers do
     low, high = extremes(process, np.stack([a.upper for a in attractors], axis=1), lower, upper, generator)
     inner = search.inner
-    beyond = [np.maximum(BEYOND * gap, 0.02 * (high - low)) for gap in (inner[0] - low, high - inner[1])]
+    beyond = [np.maximum(BEYOND * gap, NARROWEST_GAP * (high - low)) for gap in (inner[0] - low, high - inner[1])]
     least = [LEAST * a.deviation for a in attractors]  # walkers may not have been to every well often enough
     wide = (
         np.min([inner[0] - beyond[0], *(a.lower - m for a, m in zip(attractors, least, strict=True))], axis=0),
@@ -300,16 +302,15 @@ class _Search:
         try:
             with np.errstate(all="ignore"):
                 phi = monotone_start(face_coefficients(self.process, Grid(Box(lower, upper), (COARSE[d],) * d)))
-        except InvalidInput as error:
+        except (InvalidInput, Stalled) as error:
+            what, why = (
+                "no density was found",
+                "Where the noise vanishes in part of the space the stationary state need not be unique",
+            )
+            if isinstance(error, InvalidInput):
+                what, why = "the process is not defined everywhere", "A singularity splits the space"
             raise BoxNotFound(
-                f"the process is not defined everywhere between {show(lower)} and {show(upper)}: {error}. A singularity "
-                "splits the space; pass a box on one side",
-                history=tuple(self.history),
-            ) from error
-        except Stalled as error:
-            raise BoxNotFound(
-                f"no density was found between {show(lower)} and {show(upper)}: {error}. Where the noise vanishes in part of "
-                "the space the stationary state need not be unique; pass a box on one side",
+                f"{what} between {show(lower)} and {show(upper)}: {error}. {why}; pass a box on one side",
                 history=tuple(self.history),
             ) from error
         p = np.exp(phi.min() - phi)
