@@ -332,6 +332,26 @@ def test_parts_of_a_torus_carry_their_shares_and_the_harmonic_one_is_constant():
     assert len({image.get_clim() for image in images}) == 1
 
 
+def test_a_weak_part_has_arrows_and_one_drawing_leaves_every_word_on_the_page():
+    """A current on its way down a channel, its harmonic part a few percent; panels that keep their aspect and fill the height."""
+    process = fp.DiffusionProcess(
+        lambda x: np.stack([0.8 + 0.5 * np.sin(x[0]), 0.5 * np.cos(x[0]) - x[1]]), 0.3, dim=2, names=("angle", "height")
+    )
+    grid = fp.Grid(fp.Box([0, -3], [2 * np.pi, 3], boundary=["periodic", "reflecting"]), (32, 32))
+    x, y = grid.cell_points()
+    p = np.exp(-3.0 * ((x - 2.6) ** 2 + (y - 0.2) ** 2))
+    split = fp.helmholtz(fp.current(process, grid, p / p.sum() / grid.cell_volume), names=process.names)
+    assert 0.01 < split.shares["harmonic"] < 0.06
+    panels = [image.axes for image in plotting.parts(split)]
+    page = panels[0].figure
+    page.draw_without_rendering()
+    for ax in panels:
+        assert any(arrow.get_visible() for arrow in ax.patches)
+        for text in (ax.title, ax.xaxis.label, ax.yaxis.label):
+            box = text.get_window_extent()
+            assert box.width == 0.0 or page.bbox.y0 <= box.y0 <= box.y1 <= page.bbox.y1, text.get_text()
+
+
 def test_without_axes_pyplot_figures_are_made(space, vortices):
     process, solution = vortices
     plotting.entropy_production(solution)

@@ -34,7 +34,7 @@ def axes(ax: Axes | None) -> Axes:
         return ax
     import matplotlib.pyplot as plt
 
-    _, made = plt.subplots(layout="constrained")
+    _, made = plt.subplots(layout="compressed")  # constrained needs two drawings where axes keep their aspect
     return made
 
 
@@ -43,7 +43,7 @@ def three(given: Sequence[Axes] | None, ratios: Sequence[float] = (1.0, 1.0, 1.0
     if given is None:
         import matplotlib.pyplot as plt
 
-        _, given = plt.subplots(1, 3, figsize=(13.0, 4.2), layout="constrained", width_ratios=ratios)
+        _, given = plt.subplots(1, 3, figsize=(13.0, 4.2), layout="compressed", width_ratios=ratios)
     panels = list(np.ravel(np.asarray(given, dtype=object)))
     if len(panels) != 3 or not all(isinstance(ax, Axes) for ax in panels):
         raise InvalidInput(f"axes: expected three matplotlib Axes, got {len(panels)}: {panels!r}")

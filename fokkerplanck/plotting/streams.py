@@ -18,6 +18,7 @@ from ..sgd import Run
 from . import frame
 
 WIDEST = 2.6  # points, of a streamline where |J| is largest
+HEAD = 16.0  # points, of the head of the widest line; in a weak field at least half of that, because it has a direction, too
 TAIL = 1e-4  # streamlines end where p falls below this share of its maximum
 FINEST = 64  # cells per axis of the arrows' grid
 FINEST_RUN = 24  # ditto for counts, where averaging is what makes the current visible
@@ -45,6 +46,7 @@ def streamlines(
     xs, ys, field = lines
     size = np.hypot(*field)
     size = np.nan_to_num(size / (top or np.nanmax(size)))
+    strongest = float(size.max())
     before = set(ax.patches)
     drawn = ax.streamplot(
         xs,
@@ -63,9 +65,10 @@ def streamlines(
     for arrow in set(ax.patches) - before:
         if isinstance(arrow, FancyArrowPatch):
             width = float(arrow.get_linewidth())
-            arrow.set_mutation_scale(16.0 * math.sqrt(width / WIDEST))
+            share = width / (WIDEST * strongest)
+            arrow.set_mutation_scale(HEAD * max(math.sqrt(strongest), 0.5) * math.sqrt(share))
             arrow.set_linewidth(0.0)
-            arrow.set_visible(width > 0.04 * WIDEST)
+            arrow.set_visible(share > 0.04)
     return drawn
 
 
