@@ -131,6 +131,7 @@ def report(found: list[Trial], title: str) -> str:
     for name, ratios in {**rows, "all": [t.ratio for t in found]}.items():
         median, most, largest = np.quantile(ratios, [0.5, 0.95, 1.0])
         share = 100.0 * np.mean(np.array(ratios) <= 1.0)
+        name = name.replace("|", "\\|")
         lines.append(f"| {name} | {len(ratios)} | {share:.1f} % | {median:.2g}, {most:.2g}, {largest:.2g} |")
     lines += [
         f"seed {t.seed} on {t.shape}, order {t.order}: {t.name} {t.value:.4g} ± {t.reported:.1g} misses by {t.true:.1g}"

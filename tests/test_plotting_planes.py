@@ -333,7 +333,7 @@ def test_parts_of_a_torus_carry_their_shares_and_the_harmonic_one_is_constant():
 
 
 def test_a_weak_part_has_arrows_and_one_drawing_leaves_every_word_on_the_page():
-    """A current on its way down a channel, its harmonic part a few percent; panels that keep their aspect and fill the height."""
+    """A current on its way down a channel, its harmonic part a few percent, on panels that keep their aspect."""
     process = fp.DiffusionProcess(
         lambda x: np.stack([0.8 + 0.5 * np.sin(x[0]), 0.5 * np.cos(x[0]) - x[1]]), 0.3, dim=2, names=("angle", "height")
     )
