@@ -11,7 +11,7 @@ import numpy as np
 from . import currents
 from .errors import InvalidInput
 from .grid import Array, Grid
-from .operators import difference_scale
+from .operators import CELLS_PER_SCALE
 from .process import DiffusionProcess, smallest_correlation
 from .symbolic import numeric
 
@@ -25,6 +25,7 @@ NEIGHBOURHOOD = (
     5  # points along every axis whose largest difference counts: at one point two differences may agree by accident
 )
 ULPS = 4  # roundings in a difference
+SCATTER = 20240717  # seed of the points at random: any, but the same verdict every time
 RANGE = 1e-9  # share of u outside the range of D that differences of D may leave there
 
 
@@ -53,6 +54,8 @@ class Force:
     ----------
     grid : Grid
     names : tuple of str
+    points : ndarray, shape (d, *grid.shape)
+        Where in each cell: its centre, unless the verdict on detailed balance asks elsewhere.
     omega : ndarray, shape (d, *grid.shape)
         1/state. Where D is singular, the shortest solution of Dω = u, lengths in units of the noise along the axes.
     slopes : ndarray, shape (d, d, *grid.shape)
@@ -68,6 +71,7 @@ class Force:
 
     grid: Grid
     names: tuple[str, ...]
+    points: Array
     omega: Array
     slopes: Array
     slope_errors: Array
@@ -175,7 +179,20 @@ def force(process: DiffusionProcess, grid: Grid) -> Force:
         raise InvalidInput(
             f"expected a grid with as many axes as the process has variables ({process.dim}), got {grid.dim}"
         )
-    points, scale = grid.cell_points(), difference_scale(grid)
+    return sampled(process, grid, grid.cell_points())
+
+
+def scattered(grid: Grid) -> Array:
+    """A point at random in the middle half of every cell, shape (d, *grid.shape); the same ones every time."""
+    jitter = np.random.default_rng(SCATTER).uniform(-0.25, 0.25, (grid.dim, *grid.shape))
+    return np.asarray(grid.cell_points() + jitter * _cell_sizes(grid, grid.cell_points()))
+
+
+def sampled(process: DiffusionProcess, grid: Grid, points: Array) -> Force:
+    """:func:`force` at one point of every cell, shape (d, *grid.shape)."""
+    # At periodic seams and walls alike nothing is evaluated beyond the cell.
+    cell = _cell_sizes(grid, points)
+    scale = np.minimum(grid.box.widths.reshape(-1, *(1,) * grid.dim), CELLS_PER_SCALE * cell)
     diffusion = process.diffusion(points)
     omega = force_at(process, points, scale)
     singular = currents.thermodynamic_force(omega, diffusion) is None
@@ -185,8 +202,6 @@ def force(process: DiffusionProcess, grid: Grid) -> Force:
     else:
         from scipy.ndimage import maximum_filter
 
-        # At periodic seams and walls alike nothing is evaluated beyond the cell.
-        cell = _cell_sizes(grid)
         fine, coarse = (_slopes(process, points, step * cell, share * scale) for step, share in (FINE, COARSE))
         slopes, errors = fine, np.abs(fine - coarse)
         size = (1, 1, *(NEIGHBOURHOOD,) * grid.dim)
@@ -195,7 +210,7 @@ def force(process: DiffusionProcess, grid: Grid) -> Force:
         noise = np.abs(omega) + 20.0 / (cell * np.where(least > currents.SINGULAR, least, 1.0))
         rounding = ULPS * np.finfo(float).eps * noise / (FINE[0] * cell[:, None])
         errors = maximum_filter(np.maximum(errors, rounding), size=size, mode="nearest")
-    return Force(grid, process.names, omega, slopes, errors, diffusion, singular)
+    return Force(grid, process.names, points, omega, slopes, errors, diffusion, singular)
 
 
 def force_at(process: DiffusionProcess, points: Array, scale: Array) -> Array:
@@ -236,13 +251,14 @@ def _in_range(velocity: Array, diffusion: Array, points: Array) -> Array:
     return np.asarray(np.moveaxis(np.einsum("...ij,...j->...i", vectors, inverse), -1, 0) / root)
 
 
-def _cell_sizes(grid: Grid) -> Array:
-    """Twice the distance from each cell centre to the nearer edge along every axis, shape (d, *shape)."""
-    lines = []
+def _cell_sizes(grid: Grid, points: Array) -> Array:
+    """Twice the distance from the point of each cell to the nearer edge along every axis, shape (d, *shape)."""
+    sizes = []
     for axis in range(grid.dim):
-        edges, centers = grid.edges(axis), grid.centers(axis)
-        lines.append(2.0 * np.minimum(centers - edges[:-1], edges[1:] - centers))
-    return np.stack(np.meshgrid(*lines, indexing="ij"))
+        edges = grid.edges(axis)
+        below, above = (grid.along(side, axis) for side in (edges[:-1], edges[1:]))
+        sizes.append(2.0 * np.minimum(points[axis] - below, above - points[axis]))
+    return np.stack(sizes)
 
 
 def _slopes(process: DiffusionProcess, points: Array, steps: Array, scale: Array) -> Array:

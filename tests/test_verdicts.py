@@ -133,6 +133,19 @@ def test_what_cannot_be_resolved_is_undecided():
     assert fp.detailed_balance(kinked, fp.Grid(SQUARE, (33, 33))).verdict != "broken"
 
 
+def test_a_force_that_turns_with_the_period_of_the_cells_is_found_between_their_centres():
+    """ω_y = −y + sin²(πx/h)/5: its curl is zero at all centres, and symmetric about them, so that differences vanish too."""
+    grid = fp.Grid(SQUARE, (32, 32))
+    h = grid.spacing[0]
+    wavy = lambda x: -x + 0.2 * np.stack([0 * x[0], np.sin(np.pi * (x[0] - SQUARE.lower[0]) / h) ** 2])  # noqa: E731
+    process = fp.DiffusionProcess(wavy, 1.0, dim=2)
+    assert np.abs(fp.force(process, grid).curl).max() < 1e-9
+    found = fp.detailed_balance(process, grid)
+    assert found.verdict == "broken", found.reasoning
+    balanced = fp.detailed_balance(fp.DiffusionProcess(lambda x: -x, 1.0, dim=2), grid)
+    assert "at 1024 cell centres and as many points at random" in balanced.reasoning
+
+
 def test_three_dimensions():
     turn = np.array([[0.0, 0.0, 1.0], [0.0, 0.0, 0.0], [-1.0, 0.0, 0.0]])
     box = fp.Box([-3] * 3, [3] * 3)
