@@ -255,8 +255,8 @@ def _by_curl(found: Force, tolerance: float) -> DetailedBalance:
     if bound <= tolerance:
         also = " (D is singular: where the density does not fill the box, see there)" if found.singular else ""
         reasoning = (
-            f"The curl of the force is zero within its error at {turn.size} cell centres and as many points at random{also}, and "
-            f"at most {bound:.1g} of its slopes: it is a gradient, unless it turns in a small part of the box only."
+            f"The curl of the force is zero within its error at {turn.size} cell centres and as many points at random{also}, "
+            f"and at most {bound:.1g} of its slopes: it is a gradient, unless it turns in a small part of the box only."
         )
         return DetailedBalance("holds", ROTATION, value, uncertain, scale, reasoning)
     why = (
