@@ -10,6 +10,7 @@ import numpy as np
 
 from . import currents
 from .grid import Array
+from .maps import Edges
 from .results import Solution
 from .solvers.richardson import ASYMPTOTIC, SAFETY, SECOND_ORDER, UNORDERED, estimated_error
 from .solvers.transfer import restrict_cells
@@ -66,8 +67,8 @@ def measure(
     Where there are values of higher order on the same grid (``solution.check``), the error is four times the difference of N to
     theirs, but at least 4/15 of its change from the grid before, because two numbers may agree by accident.
 
-    Without them, and for integrals of what is not smooth, whose sums over cells are of second order whatever the values are, it
-    is :math:`1.25\,c_2/(\rho-1)` with the changes :math:`c_1, c_2` of N between three grids,
+    Without them, and for integrals of what is not smooth, or along axes of given edges, whose sums over cells are of second
+    order whatever the values are, it is :math:`1.25\,c_2/(\rho-1)` with the changes :math:`c_1, c_2` of N between three grids,
     :math:`\rho = c_1/c_2` the observed ratio, at most 4. :math:`c_2` counts for at least :math:`c_1/4`, and changes of opposite
     sign, or that do not halve, count three times in full.
 
@@ -108,7 +109,9 @@ def measure(
         if len(values) > 1:
             error = np.maximum(error, changes / (FOURTH_ORDER - 1.0))
         error = np.maximum(CHECKED * error, least)
-        if not smooth:
+        if not smooth or any(
+            isinstance(curve, Edges) for curve in solution.grid.maps
+        ):  # sums over cells of second order
             error = np.maximum(error, sequence_error(values, least) if len(values) > 2 else UNORDERED * changes)
     if not smooth:  # sums over cells of what has kinks do not settle steadily
         error = np.maximum(error, changes)

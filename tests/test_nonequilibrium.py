@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from exact_processes import (
+    S1,
     heavy_swirl,
     linear,
     linear_current,
@@ -61,6 +62,27 @@ def test_numbers_of_exact_currents_are_within_their_errors(name, order):
     if stream is not None:
         size = fp.Measured(abs(numbers.stream_function.value), numbers.stream_function.error)
         assert within(size, stream)
+
+
+@pytest.mark.parametrize("curve", ["sinh", "algebraic", "edges"])
+def test_numbers_on_stretched_axes_are_within_their_errors(curve):
+    """On given edges the sums over cells are of second order, and the errors say so; on smooth maps of sixth and better."""
+    process, box = linear()
+    wavy = np.cumsum(np.concatenate([[0.0], 1.0 + 0.3 * np.sin(np.arange(16))]))
+    maps = {
+        "sinh": [fp.Sinh(0.3, scale=2.0), fp.Sinh(scale=3.0)],
+        "algebraic": [fp.Algebraic(-0.2, scale=3.0), fp.Algebraic(scale=4.0)],
+        "edges": [low + (high - low) * wavy / wavy[-1] for low, high in zip(box.lower, box.upper, strict=True)],
+    }[curve]
+    sol = solved((process, box), 64, maps=maps)
+    numbers = fp.nonequilibrium(sol)
+    assert within(numbers.entropy_production, 1 / 6)
+    assert within(numbers.circulation, -1 / 6)
+    assert within(numbers.stream_function, -CASES["linear"][-1])
+    for i, j in ((0, 0), (0, 1), (1, 1)):
+        entry = fp.measure(sol, lambda s, i=i, j=j: s.covariance[i, j])
+        assert within(entry, S1[i, j])
+        assert entry.error < (3e-2 if curve == "edges" else 2e-4)
 
 
 def test_ring_carries_its_harmonic_flux_in_every_interpretation():
