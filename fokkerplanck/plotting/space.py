@@ -49,6 +49,7 @@ def slices(
 
     Examples
     --------
+    >>> import numpy as np
     >>> import fokkerplanck as fp
     >>> from matplotlib.figure import Figure
     >>> swirl = fp.DiffusionProcess(lambda x: np.stack([-x[0] + x[1], -x[1] - x[0], -x[2]]), 0.5, dim=3)
@@ -97,6 +98,7 @@ def projections(x: Solution | Run, *, axes: Sequence[Axes] | None = None) -> tup
 
     Examples
     --------
+    >>> import numpy as np
     >>> import fokkerplanck as fp
     >>> from matplotlib.figure import Figure
     >>> swirl = fp.DiffusionProcess(lambda x: np.stack([-x[0] + x[1], -x[1] - x[0], -x[2]]), 0.5, dim=3)
