@@ -302,8 +302,8 @@ class _Search:
                 phi = monotone_start(face_coefficients(self.process, Grid(Box(lower, upper), (COARSE[d],) * d)))
         except (InvalidInput, Stalled) as error:
             raise BoxNotFound(
-                f"no density was found between {show(lower)} and {show(upper)}: {error}. Singularities and vanishing noise split "
-                "the space; pass a box on one side",
+                f"no density was found between {show(lower)} and {show(upper)}: {error}. Singularities and vanishing noise "
+                "split the space; pass a box on one side",
                 history=tuple(self.history),
             ) from error
         p = np.exp(phi.min() - phi)
