@@ -1,10 +1,10 @@
 """SGD where the loss is quadratic: covariance, area, stability and tails, without a grid and in any dimension."""
 
 from .growth import almost_sure_limit, gaussian_curvature, lyapunov_exponent, mean_square_factor, tail_index
+from .moments import SecondMoments, mean_square_limit, second_moment_radius, second_moments
 from .noise import EpochCovariance, batch_factor, epoch_shuffling, minibatch_covariance, sample_covariance
 from .regression import DataRegression, GaussianRegression, data_regression, gaussian_regression
-from .second_moments import SecondMoments, mean_square_limit, second_moment_radius, second_moments
-from .stationary import Stationary, linear_chain, linear_sgd, ornstein_uhlenbeck
+from .stationary import Stationary, linear_chain, linear_sgd, linearise, ornstein_uhlenbeck
 
 __all__ = [
     "DataRegression",
@@ -20,6 +20,7 @@ __all__ = [
     "gaussian_regression",
     "linear_chain",
     "linear_sgd",
+    "linearise",
     "lyapunov_exponent",
     "mean_square_factor",
     "mean_square_limit",

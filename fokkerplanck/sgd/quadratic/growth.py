@@ -1,4 +1,4 @@
-r"""One parameter with random curvature, :math:`\theta' = (1 - \eta h)\theta + \xi`: does it settle, and how heavy are its tails.
+r"""One parameter with random curvature, :math:`\theta' = (1 - \eta h)\theta + \xi`: does it settle, with what tails.
 
 .. math::
 
@@ -49,7 +49,8 @@ def gaussian_curvature(curvature: float, batch_size: int) -> Any:
 
     Examples
     --------
-    >>> gaussian_curvature(2.0, 4).mean(), gaussian_curvature(2.0, 4).var()
+    >>> law = gaussian_curvature(2.0, 4)
+    >>> float(law.mean()), float(law.var())
     (2.0, 2.0)
     """
     from scipy import stats  # slow to import, and needed here only
@@ -118,7 +119,11 @@ def almost_sure_limit(curvature: Any, *, relative: float = 1e-12) -> float:
         below *= 0.5
     while lyapunov_exponent(curvature, above) <= 0.0:
         above *= 1.25
-    return float(brentq(lambda rate: lyapunov_exponent(curvature, rate), below, above, rtol=relative, xtol=1e-300))
+
+    def growth(rate: float) -> float:  # −∞ where a step can end at the minimum; the root is where it is zero
+        return max(lyapunov_exponent(curvature, rate), -1.0)
+
+    return float(brentq(growth, below, above, rtol=relative, xtol=1e-300))
 
 
 def mean_square_factor(curvature: Any, learning_rate: float) -> float:
@@ -219,8 +224,8 @@ class _Law:
         if self.continuous and share[-len(NODES) :].max() > LEFT_OUT * share.max():
             raise NotConverged(
                 f"curvature: expected |1 − ηh|^{order:.6g} p(h) to be negligible at the end of the range of quadrature, got "
-                f"{share[-len(NODES) :].max():.3g} of its largest value. The tail index is too large to be computed; P(|θ| > r) "
-                "falls faster than any power that matters"
+                f"{share[-len(NODES) :].max():.3g} of its largest value. The tail index is too large to be computed, and "
+                "tails fall faster than any power that matters"
             )
         return float(largest + math.log(share.sum()))
 
@@ -262,5 +267,3 @@ def _values(curvature: ArrayLike) -> tuple[Array, Array]:
             f"curvature: expected a frozen distribution of scipy.stats or finite values of shape (n,), got {curvature!r}"
         )
     return h.astype(float), np.full(len(h), -math.log(len(h)))
-
-

@@ -2,6 +2,8 @@ r"""Eigenmodes of SGD on a quadratic loss: with a symmetric Hessian and learning
 
 .. math:: m' = \mu m + K\theta + n,\qquad \theta' = \theta - \Lambda m'
 
+Nesterov's rule has the gradient at :math:`\theta - \mu\Lambda m`, where the old m would lead, in place of θ.
+
 With :math:`\Lambda^{1/2} K \Lambda^{1/2} = V\,\mathrm{diag}(k)\,V^\top` and :math:`\theta = Wz`, :math:`W = \Lambda^{1/2}V`,
 mode i obeys :math:`(z_i, m_i)' = T_i\,(z_i, m_i) + b\,n_i`, with noise :math:`W^\top n`. Covariances of two modes follow from
 four equations. Nothing has to commute.
@@ -13,6 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import InvalidInput
 from .matrices import Array
@@ -78,25 +81,25 @@ class Modes:
     @cached_property
     def maps(self) -> Array:
         """T of every mode, shape (d, 2, 2)."""
-        T, mu = np.empty((len(self.k), 2, 2)), self.momentum
-        T[:, 1, 0], T[:, 1, 1] = self.k, mu
-        if self.nesterov:  # θ' = θ − Λ(g + μ m')
-            T[:, 0, 0], T[:, 0, 1] = 1.0 - (1.0 + mu) * self.k, -(mu**2)
-        else:
-            T[:, 0, 0], T[:, 0, 1] = 1.0 - self.k, -mu
-        return T
+        kept = self.momentum * (1.0 - self.k) if self.nesterov else np.full_like(self.k, self.momentum)
+        return np.stack([np.stack([1.0 - self.k, -kept], axis=1), np.stack([self.k, kept], axis=1)], axis=1)
 
     @property
     def kick(self) -> Array:
         """How unit gradient noise enters (z, m), shape (2,)."""
-        return np.array([-(1.0 + self.momentum) if self.nesterov else -1.0, 1.0])
+        return np.array([-1.0, 1.0])
+
+    @property
+    def ahead(self) -> Array:
+        """Where the gradient is taken, in terms of (z, m), shape (2,)."""
+        return np.array([1.0, -self.momentum if self.nesterov else 0.0])
 
     @cached_property
-    def multipliers(self) -> Array:
+    def multipliers(self) -> NDArray[np.complex128]:
         """Complex eigenvalues of the map, per step, shape (d,) without momentum and (2d,) with."""
         if self.momentum == 0.0:
-            return np.asarray(1.0 - self.k + 0j)
-        return np.asarray(np.linalg.eigvals(self.maps).ravel() + 0j)
+            return (1.0 - self.k).astype(np.complex128)
+        return np.linalg.eigvals(self.maps).ravel().astype(np.complex128)
 
     @cached_property
     def response(self) -> Array:
@@ -112,10 +115,30 @@ class Modes:
 
     @cached_property
     def position_response(self) -> Array:
-        """``response`` of (z_i, z_j) alone, shape (d, d)."""
-        if self.momentum == 0.0:
-            return np.asarray(1.0 / (self.k[:, None] + self.k[None, :] - np.outer(self.k, self.k)))
-        return np.ascontiguousarray(self.response[:, :, 0, 0])
+        """Stationary covariance of (z_i, z_j) per unit noise covariance, shape (d, d): `response` [0, 0] by its formula."""
+        return (1.0 - (self.momentum**2 if self.nesterov else 0.0) * self._left) / self._decay
+
+    @cached_property
+    def ahead_response(self) -> Array:
+        """The same where the gradient is taken; it differs from ``position_response`` for Nesterov's rule only."""
+        if not self.nesterov:
+            return self.position_response
+        mu, total, product = self.momentum, self.k[:, None] + self.k[None, :], np.outer(self.k, self.k)
+        kicks = 1.0 + mu * total - mu**2 * (1.0 - total - product) - mu**3 * (total - 2.0 * product)
+        return np.asarray(kicks / self._decay)
+
+    @property
+    def _left(self) -> Array:
+        return np.outer(1.0 - self.k, 1.0 - self.k)
+
+    @cached_property
+    def _decay(self) -> Array:
+        mu, one, other = self.momentum, self.k[:, None], self.k[None, :]
+        total, product = one + other, one * other
+        if not self.nesterov:  # written so that nothing cancels for small k
+            return (1.0 - mu) * (total - product / (1.0 + mu)) + mu / (1.0 - mu**2) * (one - other) ** 2
+        kept = mu * total + mu**2 * (total + product) - mu**3 * (total - 2.0 * product)
+        return np.asarray(total - product - self._left * kept)
 
 
 def modes(hessian: Array, learning_rate: Array, momentum: float, nesterov: bool) -> Modes:

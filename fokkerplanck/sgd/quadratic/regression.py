@@ -120,7 +120,9 @@ class GaussianRegression:
         """C at one θ of shape (d,)."""
         gap = vector(theta, "theta", len(self.names)) - self.best_target
         moment = np.outer(gap, gap)
-        return self._noise(self.seen, moment, self.residual_variance) * batch_factor(batch_size, None, "with_replacement")
+        return self._noise(self.seen, moment, self.residual_variance) * batch_factor(
+            batch_size, None, "with_replacement"
+        )
 
     def noise_map(self, batch_size: int, W: Array) -> tuple[NoiseMap, Array]:
         """See `Regression`."""
@@ -168,7 +170,7 @@ def gaussian_regression(
 
 @dataclass(frozen=True, eq=False)
 class DataRegression:
-    r"""Least squares on n given samples, :math:`L = \frac1{2n}\sum_k(\theta\cdot x_k - y_k)^2 + \tfrac12\theta^\top\Gamma\theta`.
+    r"""Least squares on n samples, :math:`L = \frac1{2n}\sum_k(\theta\cdot x_k - y_k)^2 + \tfrac12\theta^\top\Gamma\theta`.
 
     With residuals :math:`r_k = \theta^*\cdot x_k - y_k` and covariance S of θ, the gradient of a minibatch has the covariance
 

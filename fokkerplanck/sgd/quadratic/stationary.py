@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,9 +14,12 @@ from scipy.linalg import solve_continuous_lyapunov, solve_discrete_lyapunov
 from ...errors import InvalidInput, NotConverged
 from .matrices import ROUND_OFF, Array, fraction, labels, semidefinite, square
 from .modes import modes
+from .noise import minibatch_covariance
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from ..descent import SGD
 
 # Relative change of the covariance under one step of refinement. A well-conditioned problem of 500 parameters is at 1e-13;
 # six digits are what a simulation of 1e12 steps could tell.
@@ -33,7 +37,8 @@ class Stationary:
         Of θ about its mean, state².
     area : ndarray, shape (d, d)
         :math:`A_{ij} = \tfrac12\langle\theta_i\dot\theta_j - \theta_j\dot\theta_i\rangle`, antisymmetric, state² per unit of
-        time; for chains :math:`\tfrac12\langle\theta_i\theta_j' - \theta_j\theta_i'\rangle` per step. Zero under detailed balance.
+        time; for chains :math:`\tfrac12\langle\theta_i\theta_j' - \theta_j\theta_i'\rangle` per step. Zero under detailed
+        balance.
     entropy_production : float or None
         Of the Gaussian process, in units of k_B, per unit of time or per step. None where the noise is singular, as it is
         with momentum.
@@ -114,7 +119,7 @@ def ornstein_uhlenbeck(drift: ArrayLike, diffusion: ArrayLike, *, names: Sequenc
     """
     H = square(drift, "drift")
     D = semidefinite(diffusion, "diffusion", len(H))
-    rates = np.linalg.eigvals(H) + 0j
+    rates = np.linalg.eigvals(H).astype(np.complex128)
     slowest = rates[np.argmin(rates.real)]
     if slowest.real <= ROUND_OFF * np.abs(rates).max():
         raise InvalidInput(
@@ -178,7 +183,7 @@ def linear_chain(map: ArrayLike, noise: ArrayLike, *, names: Sequence[str] | Non
     """
     M = square(map, "map")
     N = semidefinite(noise, "noise", len(M))
-    multipliers = np.linalg.eigvals(M) + 0j
+    multipliers = np.linalg.eigvals(M).astype(np.complex128)
     largest = multipliers[np.argmax(np.abs(multipliers))]
     if np.abs(largest) >= 1.0 - ROUND_OFF:
         raise InvalidInput(
@@ -209,8 +214,8 @@ def linear_sgd(
 
     .. math::
 
-        m' = \mu m + K\theta + n,\qquad \theta' = \theta - \Lambda m' \quad\text{or, with Nesterov's rule,}\quad
-        \theta' = \theta - \Lambda(K\theta + n + \mu m').
+        m' = \mu m + K\theta + n \quad\text{or, with Nesterov's rule,}\quad m' = \mu m + K(\theta - \mu\Lambda m) + n;\qquad
+        \theta' = \theta - \Lambda m'.
 
     The covariance S of heavy ball obeys, for any K and Λ,
 
@@ -233,6 +238,9 @@ def linear_sgd(
     momentum : float
         μ, from 0 to below 1. The gradient is not multiplied by 1 − μ.
     nesterov : bool
+        The gradient is taken at θ − μΛm, where the old m leads. PyTorch's optimiser stores that point and not θ; its covariance
+        is :math:`S - \mu(\Lambda X^\top + X\Lambda) + \mu^2\Lambda S_m\Lambda` with X the ``cross_covariance`` and
+        :math:`S_m` the ``momentum_covariance``.
     names : sequence of str, optional
 
     Returns
@@ -288,7 +296,7 @@ def linear_sgd(
     error = _judged(residual / max(float(np.linalg.norm(X)), np.finfo(float).tiny))
     lag = np.einsum("ijb,jb->ij", X[:, :, 0, :], chain.maps[:, 0, :])  # of z_i with the next z_j
     W, inverse = chain.W, chain.inverse
-    S = W @ X[:, :, 0, 0] @ W.T
+    S = W @ (chain.position_response * noise_of_modes) @ W.T
     return Stationary(
         labels(names, d),
         0.5 * (S + S.T),
@@ -303,15 +311,61 @@ def linear_sgd(
     )
 
 
+def linearise(sgd: SGD, *, momentum: float = 0.0, nesterov: bool = False) -> Stationary:
+    r"""`linear_sgd` with the Hessian and the gradient noise of ``sgd`` at its minimum, in any number of parameters.
+
+    What is left out is of the order of η/B relative to the covariance: the noise away from the minimum (for least squares see
+    `second_moments`, which is exact) and higher derivatives of the loss.
+
+    Parameters
+    ----------
+    sgd : SGD
+        With independent batches.
+    momentum, nesterov
+        As for `linear_sgd`.
+
+    Returns
+    -------
+    Stationary
+        In units of steps.
+
+    Raises
+    ------
+    InvalidInput
+        For ``sampling="epoch"``, and as `linear_sgd`.
+
+    Examples
+    --------
+    >>> from fokkerplanck.sgd import SGD, linear_regression
+    >>> sgd = SGD(linear_regression([[1.0], [2.0], [3.0]], [1.0, 2.0, 4.0]), learning_rate=0.01, batch_size=1)
+    >>> ratio = linearise(sgd).covariance / sgd.covariance()  # 1/(1 − ηh/2) of the diffusion's
+    >>> round(float(ratio[0, 0]), 6)
+    1.023891
+    """
+    model = sgd.model
+    minimum = model.minimum
+    C = minibatch_covariance(
+        model.noise_covariance(minimum), batch_size=sgd.batch_size, n=model.n, sampling=sgd.sampling
+    )
+    return linear_sgd(
+        model.hessian(minimum),
+        C,
+        learning_rate=sgd.learning_rate,
+        momentum=momentum,
+        nesterov=nesterov,
+        names=model.names,
+    )
+
+
 def _general(K: Array, C: Array, rate: Array, mu: float, nesterov: bool, names: tuple[str, ...]) -> Stationary:
     """Without symmetry: the chain of (θ, m)."""
     d = len(K)
     eye = np.eye(d)
     if mu == 0.0:
         return linear_chain(eye - rate @ K, rate @ C @ rate.T, names=names)
-    direct, through = ((1.0 + mu) * rate, mu**2 * rate) if nesterov else (rate, mu * rate)
-    M = np.block([[eye - direct @ K, -through], [K, mu * eye]])
-    kick = np.concatenate([-direct, eye])
+    kept = mu * (eye - K @ rate) if nesterov else mu * eye
+    M = np.block([[eye - rate @ K, -rate @ kept], [K, kept]])
+    kick = np.concatenate([-rate, eye])
     both = linear_chain(M, kick @ C @ kick.T)
     S = both.covariance
     return Stationary(
@@ -332,8 +386,13 @@ def _refined(solve: Callable[[Array], Array], apply: Callable[[Array], Array], s
     """The solution after one step of refinement, and the relative size of that step."""
     if not source.any():
         return np.zeros_like(source), 0.0
-    S = solve(source)
-    correction = solve(source - apply(S))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)  # SciPy perturbs an equation that it finds singular
+        try:
+            S = solve(source)
+            correction = solve(source - apply(S))
+        except RuntimeWarning as failure:
+            raise NotConverged(f"covariance: expected a Lyapunov equation of full rank, got {failure}") from failure
     error = _judged(float(np.linalg.norm(correction) / np.linalg.norm(S)))
     S = S + correction
     return np.asarray(0.5 * (S + S.T)), error
@@ -343,7 +402,7 @@ def _judged(error: float) -> float:
     if not error <= ACCURACY:  # NaN too
         raise NotConverged(
             f"covariance: expected a Lyapunov equation that is solved to {ACCURACY:g}, got {error:.3g} from its residual. Some "
-            "direction relaxes so slowly, or modes are so nearly parallel, that rounding decides; leave it out or add an L2 term"
+            "direction relaxes so slowly, or modes are so nearly parallel, that rounding decides; leave it out or add L2"
         )
     return error
 

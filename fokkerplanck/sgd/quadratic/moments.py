@@ -4,9 +4,9 @@ With the modes of `modes` and the noise maps of `regression`, the covariance Z o
 
 .. math:: Z_{ij} = G_{ij}\,[N(Z) + N_0]_{ij},
 
-where G is the response of two modes to noise. N is symmetric and maps covariances to covariances, so that
-:math:`R = \sqrt G \circ N(\sqrt G \circ\,\cdot\,)` is a symmetric matrix, Z exists if and only if its largest eigenvalue is below one,
-and conjugate gradients find Z, without a matrix of d² × d².
+where G is the response of two modes to noise; for Nesterov's rule Z is the covariance where gradients are taken. N is
+symmetric and maps covariances to covariances, so that :math:`R = \sqrt G \circ N(\sqrt G \circ\,\cdot\,)` is a symmetric
+matrix, Z exists if and only if its largest eigenvalue is below one, and conjugate gradients find Z without any d² × d² array.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 DENSE = 256  # unknowns: up to 16 parameters the matrix is made and nothing iterates; a hundredth of a second
 RESIDUAL = 1e-13  # of conjugate gradients; round-off leaves 1e-14
-EIGENVALUE = 1e-12  # relative tolerance of Lanczos and Arnoldi
+EIGENVALUE = 1e-12  # relative tolerance of eigenvalues, and of the limit of the learning rate
+EDGE = 1e-9  # the response is infinite at the limit of the mean; this near to it no factor is told from it
+STEPS = 500  # of the power method; 5 to 30 are usual
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,15 +136,15 @@ def second_moments(
             problem, batch_size=batch_size, learning_rate=learning_rate, momentum=momentum, nesterov=nesterov
         )
         raise InvalidInput(
-            f"learning_rate: expected minibatch noise to grow slower than it decays, gain below 1, got {gain:.6g}: second moments "
-            f"are infinite although the mean settles. Multiply the learning rate by less than {limit:.6g}, or raise the "
-            f"batch size {batch_size}"
+            f"learning_rate: expected minibatch noise to grow slower than it decays, gain below 1, got {gain:.6g}: second "
+            f"moments are infinite although the mean settles. Multiply the learning rate by less than {limit:.6g}, or "
+            f"raise the batch size {batch_size}"
         )
-    root = np.sqrt(chain.position_response)
-    Z = root * _settled(operator, root * constant)
-    S = chain.W @ Z @ chain.W.T
+    root = np.sqrt(chain.ahead_response)
+    made = noise(root * _settled(operator, root * constant)) + constant
+    S = chain.W @ (chain.position_response * made) @ chain.W.T
     S = 0.5 * (S + S.T)
-    C = chain.inverse.T @ (noise(Z) + constant) @ chain.inverse
+    C = chain.inverse.T @ made @ chain.inverse
     return SecondMoments(
         problem.names, problem.minimum, S, 0.5 * (C + C.T), problem.train_loss(S), problem.test_loss(S), gain
     )
@@ -159,8 +161,8 @@ def mean_square_limit(
     r"""The factor by which ``learning_rate`` can be multiplied before second moments become infinite.
 
     With the default of one it is the learning rate itself. For isotropic Gaussian features
-    :math:`\eta a < 2B(1-\mu)\big/\big(d + 1 + B\frac{1-\mu}{1+\mu}\big)`. Where the noise does not grow with the variance, it is
-    the limit of the mean.
+    :math:`\eta a < 2B(1-\mu)\big/\big(d + 1 + B\frac{1-\mu}{1+\mu}\big)`. Where the noise does not grow with the variance, it
+    is the limit of the mean.
 
     Parameters
     ----------
@@ -178,21 +180,37 @@ def mean_square_limit(
         unit.check()
     mean = unit.limit / float(unit.k[-1])
 
-    def gain(factor: float) -> float:
-        chain = unit.scaled(factor)
-        return _largest(_gain_operator(chain, problem.noise_map(batch_size, chain.W)[0]), len(chain.k))
+    noise, _ = problem.noise_map(batch_size, unit.W)  # of the factor: its square times this
 
-    # The gain is proportional to small rates, and infinite at the limit of the mean if the steepest mode has noise.
-    highest = mean * (1.0 - 1e-9)
-    if gain(highest) <= 1.0:
-        return mean
-    lowest = 1e-9 * mean
-    while gain(lowest) >= 1.0:
-        raise_below = lowest * 1e-6
-        if raise_below < np.finfo(float).tiny:
-            return 0.0
-        lowest = raise_below
-    return float(brentq(lambda factor: 1.0 / gain(factor) - 1.0, lowest, highest, rtol=EIGENVALUE, xtol=1e-300))
+    def decay(factor: float) -> Array:
+        return np.asarray(1.0 / unit.scaled(factor).ahead_response)
+
+    # Z = factor² G∘N(Z) at the limit. Steps of the power method in Z, and between them the factor at which the Rayleigh
+    # quotient of Z is one: it is wrong by the square of what is wrong with Z, and comes down to the limit from above.
+    highest = mean * (1.0 - EDGE)
+    Z, factor = np.eye(len(unit.k)), highest
+    for step in range(STEPS):
+        made = noise(Z)
+        if not made.any():
+            return mean
+        amount, weight = float(np.sum(Z * made)), Z * Z
+
+        def excess(trial: float, amount: float = amount, weight: Array = weight) -> float:
+            return trial * amount / float(np.sum(weight * decay(trial)) / trial) - 1.0
+
+        last = factor
+        if excess(highest) <= 0.0:
+            factor = highest
+        else:
+            factor = float(brentq(excess, EDGE * mean, highest, rtol=EIGENVALUE, xtol=1e-300))
+        Z = made / decay(factor)
+        Z = (Z + Z.T) / float(np.linalg.norm(Z + Z.T))
+        if step and abs(factor - last) <= EIGENVALUE * factor:
+            return mean if factor == highest else factor
+    raise NotConverged(
+        f"mean_square_limit: expected a factor that changes by less than {EIGENVALUE:g}, got {factor:.6g} after {last:.6g} "
+        f"in {STEPS} steps: two ways to diverge are equally fast. Use second_moments at learning rates of interest"
+    )
 
 
 def second_moment_radius(
@@ -229,7 +247,8 @@ def second_moment_radius(
     def step(flat: Array) -> Array:
         X = flat.reshape(d, d, 2, 2)
         moved = np.einsum("iab,ijbc,jec->ijae", chain.maps, X, chain.maps, optimize=True)
-        return np.asarray((moved + noise(np.ascontiguousarray(X[:, :, 0, 0]))[:, :, None, None] * kick).ravel())
+        made = noise(np.einsum("ijab,a,b->ij", X, chain.ahead, chain.ahead))
+        return np.asarray((moved + made[:, :, None, None] * kick).ravel())
 
     size = 4 * d * d
     if size <= DENSE:
@@ -255,7 +274,7 @@ def _chain(problem: Regression, learning_rate: ArrayLike, momentum: float, neste
 
 
 def _gain_operator(chain: Modes, noise: Callable[[Array], Array]) -> Callable[[Array], Array]:
-    root = np.sqrt(chain.position_response)
+    root = np.sqrt(chain.ahead_response)
     return lambda Y: root * noise(root * Y)
 
 
@@ -271,9 +290,7 @@ def _largest(operator: Callable[[Array], Array], d: int) -> float:
         return float(np.linalg.eigvalsh(0.5 * (matrix + matrix.T))[-1])
     wrapped = LinearOperator((size, size), matvec=lambda flat: operator(flat.reshape(d, d)).ravel(), dtype=float)
     try:  # the eigenvector of the largest eigenvalue is a covariance, so the identity is not orthogonal to it
-        values = eigsh(
-            wrapped, k=1, which="LA", v0=np.eye(d).ravel(), tol=EIGENVALUE, return_eigenvectors=False
-        )
+        values = eigsh(wrapped, k=1, which="LA", v0=np.eye(d).ravel(), tol=EIGENVALUE, return_eigenvectors=False)
     except ArpackNoConvergence as failure:
         raise NotConverged(f"second moments: expected a dominant eigenvalue, got {failure}") from failure
     return float(values[0])
@@ -285,9 +302,7 @@ def _settled(operator: Callable[[Array], Array], source: Array) -> Array:
     size = d * d
     if size <= DENSE:
         return np.asarray(np.linalg.solve(np.eye(size) - _matrix(operator, d), source.ravel()).reshape(d, d))
-    wrapped = LinearOperator(
-        (size, size), matvec=lambda flat: flat - operator(flat.reshape(d, d)).ravel(), dtype=float
-    )
+    wrapped = LinearOperator((size, size), matvec=lambda flat: flat - operator(flat.reshape(d, d)).ravel(), dtype=float)
     flat, failed = cg(wrapped, source.ravel(), rtol=RESIDUAL, maxiter=2000)
     left = float(np.linalg.norm(wrapped.matvec(flat) - source.ravel()) / np.linalg.norm(source))
     if failed and left > 1e3 * RESIDUAL:  # near the limit round-off keeps the residual above the tolerance
