@@ -261,6 +261,8 @@ def test_penalty_on_one_parameter() -> None:
         (1, 64, 1.95, -0.9685679772470144, -0.005790997111959961, -0.010224853997090036, 0.00044578605184407416),
         (1, 8, 1.8, -0.6866054968633707, -0.20228339202551826, -0.27549546667461805, 0.6728004342425759),
         (1, 16, 2.5, -0.7870828693386971, -0.412917130661303, None, None),
+        (1, 2, 0.99, -0.13239127252187777, 0.152593292723898, None, None),  # zero is inside, and the best
+        (1, 8, 1.5, -0.7742918851774317, 0.10762521851076512, None, None),
     ],
 )
 def test_window_and_optimum_of_the_penalty(
@@ -363,6 +365,15 @@ def test_natural_gradient_with_its_mean_fisher_matrix(
     fisher = 4 * (linear(coefficient * np.eye(dim)) + constant)
     state = second_moments(problem, learning_rate=rate * np.linalg.inv(fisher), batch_size=4, momentum=momentum)
     np.testing.assert_allclose(state.covariance, coefficient * np.eye(dim), rtol=EXACT, atol=1e-16)
+
+
+@pytest.mark.parametrize(("dim", "coefficient"), [(2, 0.14583333333333334), (10, 0.08522727272727272)])
+def test_natural_gradient_without_label_noise_is_at_its_limit(dim: int, coefficient: float) -> None:
+    problem = gaussian_regression(np.eye(dim))
+    linear, _ = problem.noise_map(4, np.eye(dim))
+    rate = 0.5 * np.linalg.inv(4 * linear(coefficient * np.eye(dim)))
+    assert rate[0, 0] == pytest.approx({2: 1.1428571428571428, 10: 0.5333333333333334}[dim], rel=EXACT)
+    assert mean_square_limit(problem, learning_rate=rate, batch_size=4) == pytest.approx(1.0, rel=EXACT)
 
 
 @pytest.mark.parametrize(

@@ -257,6 +257,29 @@ def test_limit_of_the_mean_square_on_real_data() -> None:
         assert np.abs(np.linalg.eigvals(matrix)).max() == pytest.approx(1.0, rel=1e-11)
 
 
+def test_limit_where_a_feature_has_no_spread_of_its_own() -> None:
+    """Features ±1 and ±½ in all four combinations: x² is constant, so noise of one parameter comes from the other alone."""
+    X = np.array([[1.0, 0.5], [1.0, -0.5], [-1.0, 0.5], [-1.0, -0.5]])
+    problem = data_regression(X, [1.0, 0.0, 0.0, 0.0])
+    limit = mean_square_limit(problem, batch_size=1)
+    assert second_moment_radius(problem, learning_rate=limit, batch_size=1) == pytest.approx(1.0, rel=1e-11)
+    alone = data_regression(X[:, :1], np.zeros(4))
+    assert mean_square_limit(alone, batch_size=1) == pytest.approx(
+        2.0, rel=1e-12
+    )  # no noise at all: the limit of the mean
+    scaled = gaussian_regression(np.eye(3))
+    twice = mean_square_limit(scaled, batch_size=2, learning_rate=2.0)
+    assert 2 * twice == pytest.approx(mean_square_limit(scaled, batch_size=2), rel=1e-11)
+
+
+def test_isotropic_noise_and_noise_like_the_hessian() -> None:
+    H, _, _ = random_matrices(73, 4)
+    flat = linear_sgd(H, 0.3 * np.eye(4), learning_rate=0.2).covariance
+    np.testing.assert_allclose(flat, 0.06 * np.linalg.inv(H @ (2 * np.eye(4) - 0.2 * H)), rtol=1e-11, atol=1e-14)
+    alike = linear_sgd(H, 0.3 * H, learning_rate=0.2).covariance
+    np.testing.assert_allclose(alike, 0.06 * np.linalg.inv(2 * np.eye(4) - 0.2 * H), rtol=1e-11, atol=1e-14)
+
+
 def test_linearised_sgd() -> None:
     model = diabetes()
     sgd = SGD(model, learning_rate=1e-4, batch_size=8, sampling="without_replacement")

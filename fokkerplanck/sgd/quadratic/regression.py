@@ -288,5 +288,5 @@ def _check_minimum(matrix: Array, name: str, what: str) -> None:
     if lowest <= len(matrix) * np.finfo(float).eps * abs(highest):
         raise InvalidInput(
             f"{name}: expected positive curvature of {what} in every direction, got the eigenvalue {lowest:.6g} "
-            f"(the largest is {highest:.6g}). There is no single minimum"
+            f"(the largest is {highest:.6g}). There is no single minimum; raise l2, or leave features out"
         )

@@ -225,7 +225,8 @@ def linear_sgd(
         + \tfrac{\mu}{1-\mu^2}\big(\Lambda K\Lambda KS + S(\Lambda K\Lambda K)^\top\big) = \Lambda C\Lambda^\top .
 
     It is exact also for noise that depends on θ, if C is its stationary mean. A symmetric Hessian with a symmetric positive
-    learning rate is solved in its eigenmodes (500 parameters: about a second); anything else by SciPy's Lyapunov equations.
+    learning rate is solved in its eigenmodes, at the cost of a few products of matrices; anything else by SciPy's Lyapunov
+    equations.
 
     Parameters
     ----------
