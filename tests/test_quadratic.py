@@ -15,6 +15,7 @@ from fokkerplanck.sgd.quadratic import (
     almost_sure_limit,
     batch_factor,
     data_regression,
+    diffusion_moments,
     epoch_shuffling,
     gaussian_curvature,
     gaussian_regression,
@@ -177,6 +178,7 @@ def test_second_moments_over_every_minibatch(sampling: str, momentum: float, nes
     # the noise it reports is the one that makes its covariance
     again = linear_sgd(problem.hessian, state.noise, learning_rate=rate, momentum=momentum, nesterov=nesterov)
     np.testing.assert_allclose(again.covariance, state.covariance, rtol=1e-11)
+    np.testing.assert_array_equal(state.area, again.area)
 
 
 def test_iterations_agree_with_the_dense_matrix_and_the_closed_form(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,6 +257,24 @@ def test_limit_of_the_mean_square_on_real_data() -> None:
         step = np.eye(2) - limit * H
         matrix = np.kron(step, step) + limit**2 / batch * (fourth - np.kron(H, H))
         assert np.abs(np.linalg.eigvals(matrix)).max() == pytest.approx(1.0, rel=1e-11)
+
+
+def test_second_moments_of_the_diffusion() -> None:
+    X, y = diabetes().X, diabetes().y
+    problem = data_regression(X, y)
+    steepest = np.linalg.eigvalsh(problem.hessian)[-1]
+    errors, areas = [], []
+    for step in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0):
+        settings = {"learning_rate": step / steepest, "batch_size": 8}
+        chain, flow = second_moments(problem, **settings), diffusion_moments(problem, **settings)
+        errors.append(np.linalg.norm(flow.covariance - chain.covariance) / np.linalg.norm(chain.covariance))
+        areas.append(flow.area[0, 1] / chain.area[0, 1])
+    np.testing.assert_allclose(errors, [0.0034, 0.0068, 0.017, 0.035, 0.072, 0.20, 0.50], rtol=0.03)  # two digits
+    np.testing.assert_allclose(areas, [0.998, 0.997, 0.992, 0.984, 0.966, 0.90, 0.71], atol=6e-3)
+    H, S = problem.hessian, flow.covariance
+    np.testing.assert_allclose(H @ S + S @ H, flow.noise / steepest, rtol=1e-11)
+    with pytest.raises(InvalidInput, match=r"gain below 1, got 1\.1.*by less than 0\.90"):
+        diffusion_moments(problem, learning_rate=1.0, batch_size=1)
 
 
 def test_limit_where_a_feature_has_no_spread_of_its_own() -> None:

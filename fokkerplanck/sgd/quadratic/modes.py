@@ -11,7 +11,8 @@ four equations. Nothing has to commute.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -38,6 +39,8 @@ class Modes:
         W⁻¹.
     momentum : float
     nesterov : bool
+    continuous : bool
+        Whether time is, as in a diffusion: modes decay as exp(−kt) with t in steps.
     """
 
     k: Array
@@ -45,10 +48,13 @@ class Modes:
     inverse: Array
     momentum: float
     nesterov: bool
+    continuous: bool = False
 
     @property
     def limit(self) -> float:
-        """Largest k of a stable mode: 2(1+μ), and 2(1+μ)/(1+2μ) with Nesterov's rule."""
+        """Largest k of a stable mode: 2(1+μ), and 2(1+μ)/(1+2μ) with Nesterov's rule; none in continuous time."""
+        if self.continuous:
+            return math.inf
         mu = self.momentum
         return 2.0 * (1.0 + mu) / (1.0 + 2.0 * mu) if self.nesterov else 2.0 * (1.0 + mu)
 
@@ -60,7 +66,7 @@ class Modes:
     def scaled(self, factor: float) -> Modes:
         """The modes at ``factor`` times the learning rate."""
         root = float(np.sqrt(factor))
-        return Modes(factor * self.k, root * self.W, self.inverse / root, self.momentum, self.nesterov)
+        return replace(self, k=factor * self.k, W=root * self.W, inverse=self.inverse / root)
 
     def check(self) -> None:
         """Refuse modes that do not settle, naming the eigenvalue and the limit."""
@@ -135,6 +141,8 @@ class Modes:
     def _decay(self) -> Array:
         mu, one, other = self.momentum, self.k[:, None], self.k[None, :]
         total, product = one + other, one * other
+        if self.continuous:
+            return np.asarray(total)
         if not self.nesterov:  # written so that nothing cancels for small k
             return (1.0 - mu) * (total - product / (1.0 + mu)) + mu / (1.0 - mu**2) * (one - other) ** 2
         kept = mu * total + mu**2 * (total + product) - mu**3 * (total - 2.0 * product)

@@ -12,7 +12,7 @@ matrix, Z exists if and only if its largest eigenvalue is below one, and conjuga
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +24,7 @@ from ...errors import InvalidInput, NotConverged
 from .matrices import Array, fraction, symmetric
 from .modes import Modes, modes
 from .regression import Regression
+from .stationary import linear_sgd
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -54,6 +55,8 @@ class SecondMoments:
         C, the mean covariance of a minibatch gradient.
     train_loss, test_loss : float
         Means of the loss minimised, and of that without noise and penalty.
+    area : ndarray, shape (d, d)
+        :math:`A_{ij} = \tfrac12\langle\theta_i\theta_j' - \theta_j\theta_i'\rangle` per step.
     gain : float
         How much noise the variance makes in proportion to itself: the largest eigenvalue of R, below one. Second moments
         are infinite at one.
@@ -65,6 +68,7 @@ class SecondMoments:
     noise: Array
     train_loss: float
     test_loss: float
+    area: Array
     gain: float
 
     def to_dataset(self) -> xr.Dataset:
@@ -73,7 +77,12 @@ class SecondMoments:
 
         pair = ("parameter", "other")
         return xr.Dataset(
-            {"mean": ("parameter", self.mean), "covariance": (pair, self.covariance), "noise": (pair, self.noise)},
+            {
+                "mean": ("parameter", self.mean),
+                "covariance": (pair, self.covariance),
+                "noise": (pair, self.noise),
+                "area": (pair, self.area, {"units": "state²/step"}),
+            },
             coords={"parameter": list(self.names), "other": list(self.names)},
             attrs={"train_loss": self.train_loss, "test_loss": self.test_loss, "gain": self.gain},
         )
@@ -132,26 +141,55 @@ def second_moments(
     """
     chain = _chain(problem, learning_rate, momentum, nesterov)
     chain.check()
-    noise, constant = problem.noise_map(batch_size, chain.W)
-    operator = _gain_operator(chain, noise)
-    gain = _largest(operator, len(chain.k))
-    if gain >= 1.0:
+    S, C, gain = _stationary(problem, chain, batch_size)
+    if S is None or C is None:
         limit = mean_square_limit(
             problem, batch_size=batch_size, learning_rate=learning_rate, momentum=momentum, nesterov=nesterov
         )
-        raise InvalidInput(
-            f"learning_rate: expected minibatch noise to grow slower than it decays, gain below 1, got {gain:.6g}: second "
-            f"moments are infinite although the mean settles. Multiply the learning rate by less than {limit:.6g}, or "
-            f"raise the batch size {batch_size}"
-        )
-    root = np.sqrt(chain.ahead_response)
-    made = noise(root * _settled(operator, root * constant)) + constant
-    S = chain.W @ (chain.position_response * made) @ chain.W.T
-    S = 0.5 * (S + S.T)
-    C = chain.inverse.T @ made @ chain.inverse
-    return SecondMoments(
-        problem.names, problem.minimum, S, 0.5 * (C + C.T), problem.train_loss(S), problem.test_loss(S), gain
-    )
+        raise InvalidInput(_infinite(gain, limit, batch_size))
+    area = linear_sgd(problem.hessian, C, learning_rate=learning_rate, momentum=momentum, nesterov=nesterov).area
+    return SecondMoments(problem.names, problem.minimum, S, C, problem.train_loss(S), problem.test_loss(S), area, gain)
+
+
+def diffusion_moments(problem: Regression, *, learning_rate: ArrayLike, batch_size: int) -> SecondMoments:
+    r"""Stationary second moments of the Itô diffusion that SGD on least squares is close to, exact.
+
+    .. math:: \Lambda KS + SK\Lambda = \Lambda\,C(S)\,\Lambda,
+
+    with C as in `second_moments`, to which this is the limit of small steps at fixed noise: the recursion has
+    :math:`-\Lambda KSK\Lambda` on the left besides. What grids are compared with, where tails are powers.
+
+    Parameters
+    ----------
+    problem, learning_rate, batch_size
+        As for `second_moments`.
+
+    Returns
+    -------
+    SecondMoments
+        With the area per step; divide by η to have it per unit of t = kη.
+
+    Raises
+    ------
+    InvalidInput
+        For arguments that do not fit, and a learning rate for which second moments are infinite, with the limit.
+
+    Examples
+    --------
+    >>> from fokkerplanck.sgd.quadratic import gaussian_regression
+    >>> problem = gaussian_regression([[1.0, 0.0], [0.0, 0.5]], label_noise=1.0)
+    >>> state = diffusion_moments(problem, learning_rate=0.2, batch_size=1)
+    >>> (143 * np.diag(state.covariance)).round(9).tolist()
+    [19.0, 18.0]
+    """
+    chain = replace(_chain(problem, learning_rate, 0.0, False), continuous=True)
+    chain.check()
+    S, C, gain = _stationary(problem, chain, batch_size)
+    if S is None or C is None:  # the gain of a diffusion is proportional to the learning rate
+        raise InvalidInput(_infinite(gain, 1.0 / gain, batch_size))
+    drift = symmetric(learning_rate, "learning_rate", len(S)) @ problem.hessian
+    area = 0.5 * (drift @ S - S @ drift.T)
+    return SecondMoments(problem.names, problem.minimum, S, C, problem.train_loss(S), problem.test_loss(S), area, gain)
 
 
 def mean_square_limit(
@@ -276,6 +314,28 @@ def second_moment_radius(
     except ArpackNoConvergence as failure:
         raise NotConverged(f"second_moment_radius: expected a dominant eigenvalue, got {failure}") from failure
     return float(np.abs(values[0]))
+
+
+def _stationary(problem: Regression, chain: Modes, batch_size: int) -> tuple[Array | None, Array | None, float]:
+    """Covariance and mean noise, None where the gain, which comes third, reaches one."""
+    noise, constant = problem.noise_map(batch_size, chain.W)
+    operator = _gain_operator(chain, noise)
+    gain = _largest(operator, len(chain.k))
+    if gain >= 1.0:
+        return None, None, gain
+    root = np.sqrt(chain.ahead_response)
+    made = noise(root * _settled(operator, root * constant)) + constant
+    S = chain.W @ (chain.position_response * made) @ chain.W.T
+    C = chain.inverse.T @ made @ chain.inverse
+    return 0.5 * (S + S.T), 0.5 * (C + C.T), gain
+
+
+def _infinite(gain: float, limit: float, batch_size: int) -> str:
+    return (
+        f"learning_rate: expected minibatch noise to grow slower than it decays, gain below 1, got {gain:.6g}: second moments "
+        f"are infinite although the mean settles. Multiply the learning rate by less than {limit:.6g}, or raise the batch "
+        f"size {batch_size}"
+    )
 
 
 def _chain(problem: Regression, learning_rate: ArrayLike, momentum: float, nesterov: bool) -> Modes:
