@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import solve_continuous_lyapunov, solve_discrete_lyapunov
+from scipy.linalg import schur
+from scipy.linalg.lapack import dtrsyl
 
 from ...errors import InvalidInput, NotConverged
 from .matrices import ROUND_OFF, Array, fraction, labels, semidefinite, square
@@ -126,11 +126,7 @@ def ornstein_uhlenbeck(drift: ArrayLike, diffusion: ArrayLike, *, names: Sequenc
             f"drift: expected eigenvalues with positive real parts, got {slowest:.6g}: θ leaves along that direction and "
             "has no stationary covariance"
         )
-
-    def solve(source: Array) -> Array:
-        return np.asarray(solve_continuous_lyapunov(H, source))
-
-    S, error = _refined(solve, lambda S: H @ S + S @ H.T, 2.0 * D)
+    S, error = _refined(_lyapunov(H), lambda S: H @ S + S @ H.T, 2.0 * D)
     area = 0.5 * (H @ S - S @ H.T)
     production = None
     if _definite(D) and _definite(S):
@@ -190,11 +186,9 @@ def linear_chain(map: ArrayLike, noise: ArrayLike, *, names: Sequence[str] | Non
             f"map: expected eigenvalues inside the unit circle, got {largest:.6g} of modulus {np.abs(largest):.6g}: "
             "the chain has no stationary covariance. Lower the learning rate"
         )
-
-    def solve(source: Array) -> Array:
-        return np.asarray(solve_discrete_lyapunov(M, source))
-
-    S, error = _refined(solve, lambda S: S - M @ S @ M.T, N)
+    inverse = np.linalg.inv(np.eye(len(M)) + M)
+    continuous = _lyapunov(inverse @ (np.eye(len(M)) - M))  # Cayley's transform of the map
+    S, error = _refined(lambda source: continuous(2.0 * inverse @ source @ inverse.T), lambda S: S - M @ S @ M.T, N)
     area = 0.5 * (S @ M.T - M @ S)
     return Stationary(
         labels(names, len(M)), S, area, _irreversibility(M, N, S), multipliers, _steps(multipliers), "step", error
@@ -225,8 +219,7 @@ def linear_sgd(
         + \tfrac{\mu}{1-\mu^2}\big(\Lambda K\Lambda KS + S(\Lambda K\Lambda K)^\top\big) = \Lambda C\Lambda^\top .
 
     It is exact also for noise that depends on θ, if C is its stationary mean. A symmetric Hessian with a symmetric positive
-    learning rate is solved in its eigenmodes, at the cost of a few products of matrices; anything else by SciPy's Lyapunov
-    equations.
+    learning rate is solved in its eigenmodes, at the cost of a few products of matrices; anything else by a Schur form.
 
     Parameters
     ----------
@@ -383,17 +376,28 @@ def _general(K: Array, C: Array, rate: Array, mu: float, nesterov: bool, names: 
     )
 
 
+def _lyapunov(A: Array) -> Callable[[Array], Array]:
+    """Solver of AX + XAᵀ = Q: one Schur form for all right-hand sides."""
+    T, U = schur(A, output="real")
+
+    def solve(source: Array) -> Array:
+        X, scale, perturbed = dtrsyl(T, T, U.T @ source @ U, tranb="T")
+        if perturbed:
+            raise NotConverged(
+                "covariance: expected a Lyapunov equation of full rank, got two eigenvalues whose sum is zero to round-off. "
+                "Some direction relaxes too slowly to be told from one that does not; leave it out or add an L2 term"
+            )
+        return np.asarray(scale * (U @ X @ U.T))
+
+    return solve
+
+
 def _refined(solve: Callable[[Array], Array], apply: Callable[[Array], Array], source: Array) -> tuple[Array, float]:
     """The solution after one step of refinement, and the relative size of that step."""
     if not source.any():
         return np.zeros_like(source), 0.0
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", RuntimeWarning)  # SciPy perturbs an equation that it finds singular
-        try:
-            S = solve(source)
-            correction = solve(source - apply(S))
-        except RuntimeWarning as failure:
-            raise NotConverged(f"covariance: expected a Lyapunov equation of full rank, got {failure}") from failure
+    S = solve(source)
+    correction = solve(source - apply(S))
     error = _judged(float(np.linalg.norm(correction) / np.linalg.norm(S)))
     S = S + correction
     return np.asarray(0.5 * (S + S.T)), error
