@@ -419,10 +419,20 @@ def test_what_is_refused(call: Any, text: str) -> None:
 
 
 def test_a_covariance_that_rounding_decides_is_refused() -> None:
-    """Thirty equal eigenvalues 0.99 in one chain of couplings: powers of the map grow by 60 orders before they decay."""
-    couplings = np.triu(np.random.default_rng(71).normal(size=(30, 30)), 1)
+    """Twelve equal eigenvalues in one chain of couplings, a triangular matrix, turned: they are known to 1e-16^(1/12) then."""
+
+    def turned(middle: float) -> tuple[Any, Any]:
+        rng = np.random.default_rng(71)
+        triangular = middle * np.eye(12) + 2.0 * np.triu(rng.normal(size=(12, 12)), 1)
+        turn = np.linalg.qr(rng.normal(size=(12, 12)))[0]
+        return triangular, turn @ triangular @ turn.T
+
+    triangular, hard = turned(0.3)
+    exact, state = linear_chain(triangular, np.eye(12)), linear_chain(hard, np.eye(12))
+    missed = abs(np.linalg.norm(state.covariance) / np.linalg.norm(exact.covariance) - 1.0)
+    assert missed < 10 * state.error < 1e-5
     with pytest.raises(NotConverged, match=r"solved to 1e-06, got .* from its residual"):
-        linear_chain(0.99 * np.eye(30) + couplings, np.eye(30))
+        linear_chain(turned(0.52)[1], np.eye(12))
     with pytest.raises(NotConverged, match="full rank, got two eigenvalues whose sum is zero"):
         ornstein_uhlenbeck([[1e-11, 1e6], [0.0, 1.0]], EYE)
 
