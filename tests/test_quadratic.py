@@ -29,6 +29,7 @@ from fokkerplanck.sgd.quadratic import (
     sample_covariance,
     second_moment_radius,
     second_moments,
+    stable_scale,
     tail_index,
 )
 
@@ -410,6 +411,9 @@ EYE = np.eye(2)
         (lambda: tail_index(gaussian_curvature(1.0, 1), 2.5), r"expected E ln\|1 − ηh\| < 0, got 0\.0"),
         (lambda: almost_sure_limit([-1.0, 0.5]), r"curvature: expected a positive mean, got -0\.25"),
         (lambda: lyapunov_exponent("chi2", 0.1), r"frozen distribution of scipy\.stats or finite values"),
+        (lambda: stable_scale(1.0, learning_rate=0.1, noise_scale=1.0, alpha=2.1), r"alpha: expected .* at most 2, got 2\.1"),
+        (lambda: stable_scale(1.0, learning_rate=4.0, noise_scale=1.0, alpha=1.5), r"expected less than 2\(1 \+ μ\)/h = 2"),
+        (lambda: stable_scale(1e-9, learning_rate=0.1, noise_scale=1.0, alpha=1.5), r"over after 10000000 steps"),
         (lambda: lyapunov_exponent([1.0], 0.0), r"learning_rate: expected a positive number"),
     ],
 )  # fmt: skip

@@ -1,6 +1,13 @@
 """SGD where the loss is quadratic: covariance, area, stability and tails, without a grid and in any dimension."""
 
-from .growth import almost_sure_limit, gaussian_curvature, lyapunov_exponent, mean_square_factor, tail_index
+from .growth import (
+    almost_sure_limit,
+    gaussian_curvature,
+    lyapunov_exponent,
+    mean_square_factor,
+    stable_scale,
+    tail_index,
+)
 from .moments import SecondMoments, diffusion_moments, mean_square_limit, second_moment_radius, second_moments
 from .noise import EpochCovariance, batch_factor, epoch_shuffling, minibatch_covariance, sample_covariance
 from .regression import DataRegression, GaussianRegression, data_regression, gaussian_regression
@@ -30,5 +37,6 @@ __all__ = [
     "sample_covariance",
     "second_moment_radius",
     "second_moments",
+    "stable_scale",
     "tail_index",
 ]

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
+from scipy.signal import lfilter
 
 from ...errors import InvalidInput, NotConverged
-from .matrices import Array, positive, whole
+from .matrices import Array, fraction, positive, whole
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(24)
 # Panels shrink by 4 towards the point where the integrand is a logarithm, down to 4^-18 ≈ 1e-11 of the range: the last one
@@ -30,6 +31,8 @@ GRADING = 0.25 ** np.arange(18, -1, -1)
 NEGLIGIBLE, FURTHER = 1e-300, 4.0
 # Factor |1 − ηh|^β p(h) at the end of the range, in units of its largest value: what is left out is below round-off.
 LEFT_OUT = 1e-18
+ROUND_OFF = 1e-18  # of the response of θ to a kick, below which the sum over its powers ends
+LONGEST = 10**7  # steps of that sum: a tenth of a second
 
 
 def gaussian_curvature(curvature: float, batch_size: int) -> Any:
@@ -191,6 +194,72 @@ def tail_index(curvature: Any, learning_rate: float, *, relative: float = 1e-12)
     while law.logarithm_of_moment(above) <= 0.0:
         above *= 1.5
     return float(brentq(law.logarithm_of_moment, below, above, rtol=relative, xtol=1e-300))
+
+
+def stable_scale(
+    curvature: float, *, learning_rate: float, noise_scale: float, alpha: float, momentum: float = 0.0
+) -> float:
+    r"""Scale of the stationary law of one parameter under symmetric α-stable gradient noise, which is α-stable too.
+
+    .. math::
+
+        m' = \mu m + h\theta + s\zeta,\quad \theta' = \theta - \eta m',\qquad
+        c^\alpha = (\eta s)^\alpha \sum_j |g_j|^\alpha,
+
+    with :math:`\mathrm E e^{iq\zeta} = e^{-|q|^\alpha}` and g the response of θ to one kick. Without momentum
+    :math:`c^\alpha = (\eta s)^\alpha/(1 - |1 - \eta h|^\alpha)`; α = 2 is normal noise of variance 2s².
+
+    Parameters
+    ----------
+    curvature : float
+        h > 0.
+    learning_rate : float
+        η, with ηh below 2(1 + μ).
+    noise_scale : float
+        s, of the gradient noise.
+    alpha : float
+        Above 0, at most 2.
+    momentum : float
+        μ, from 0 to below 1.
+
+    Returns
+    -------
+    float
+        c, in units of θ: :math:`\mathrm E e^{iq\theta} = e^{-|cq|^\alpha}`.
+
+    Raises
+    ------
+    InvalidInput
+        For numbers outside.
+
+    References
+    ----------
+    G. Samorodnitsky, M. S. Taqqu, *Stable Non-Gaussian Random Processes*, Chapman & Hall 1994, §7.12 (moving averages).
+
+    Examples
+    --------
+    >>> round(stable_scale(1.0, learning_rate=0.1, noise_scale=10.0, alpha=1.5) ** 1.5, 9)
+    6.840645639
+    """
+    h, rate, scale = positive(curvature, "curvature"), positive(learning_rate, "learning_rate"), noise_scale
+    mu = fraction(momentum, "momentum")
+    positive(scale, "noise_scale")
+    if not 0.0 < alpha <= 2.0:
+        raise InvalidInput(f"alpha: expected a number above 0 and at most 2, got {alpha!r}")
+    if rate * h >= 2.0 * (1.0 + mu):
+        raise InvalidInput(f"learning_rate: expected less than 2(1 + μ)/h = {2.0 * (1.0 + mu) / h:.6g}, got {rate:g}")
+    recursion = np.array([1.0, rate * h - 1.0 - mu, mu])  # θ'' − (1 + μ − ηh)θ' + μθ
+    slowest = float(np.abs(np.roots(recursion)).max())
+    count = 1 if slowest == 0.0 else math.ceil(math.log(ROUND_OFF) / (alpha * math.log(slowest))) + 1
+    if count > LONGEST:
+        raise InvalidInput(
+            f"curvature: expected a response to a kick that is over after {LONGEST} steps, got {count}: ηh = {rate * h:.3g} is "
+            "too small for the sum to be taken"
+        )
+    kick = np.zeros(max(count, 2))
+    kick[0] = 1.0
+    response = lfilter([1.0], recursion, kick)
+    return float(rate * scale * np.sum(np.abs(response) ** alpha) ** (1.0 / alpha))
 
 
 class _Law:
