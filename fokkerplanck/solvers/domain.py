@@ -303,14 +303,9 @@ class _Search:
             with np.errstate(all="ignore"):
                 phi = monotone_start(face_coefficients(self.process, Grid(Box(lower, upper), (COARSE[d],) * d)))
         except (InvalidInput, Stalled) as error:
-            what, why = (
-                "no density was found",
-                "Where the noise vanishes in part of the space the stationary state need not be unique",
-            )
-            if isinstance(error, InvalidInput):
-                what, why = "the process is not defined everywhere", "A singularity splits the space"
             raise BoxNotFound(
-                f"{what} between {show(lower)} and {show(upper)}: {error}. {why}; pass a box on one side",
+                f"no density was found between {show(lower)} and {show(upper)}: {error}. Singularities and vanishing noise "
+                "split the space; pass a box on one side",
                 history=tuple(self.history),
             ) from error
         p = np.exp(phi.min() - phi)
