@@ -7,6 +7,7 @@ import pytest
 from scipy.special import ndtr
 
 import fokkerplanck as fp
+from fokkerplanck.solvers import attractors
 
 
 def linear(H, center):
@@ -305,3 +306,14 @@ def test_real_walls_do_not_warn(drift, box):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fp.check_box(fp.DiffusionProcess(drift, 0.1, dim=box.dim), box)
+
+
+def test_a_covariance_with_a_negative_variance_is_none(monkeypatch):
+    """What the Lyapunov equation returns where it is too close to singular is not cut off at zero."""
+    process = fp.DiffusionProcess(lambda x: -x, 1.0, dim=2)
+    at, length = np.zeros(2), np.full(2, 1e-3)
+    np.testing.assert_allclose(attractors.spread(process, at, length), 1.0, rtol=1e-6)
+    monkeypatch.setattr(attractors, "solve_continuous_lyapunov", lambda a, q: np.diag([1.0, -1e-3]))
+    assert attractors.spread(process, at, length) is None
+    monkeypatch.setattr(attractors, "solve_continuous_lyapunov", lambda a, q: np.diag([1.0, -1e-17]))
+    assert attractors.spread(process, at, length)[1] == 0.0
