@@ -278,7 +278,9 @@ def test_an_overview_in_one_dimension_lays_the_simulation_over_the_solution():
     figure = plotting.overview(solution, None, None, run, comparison)
     figure.draw_without_rendering()
     assert len(figure.axes[0].lines) == 2
-    assert "not defined" in words(figure)
+    assert "not judged" in words(figure)
+    singular = plotting.overview(replace(solution, force=None), None, None, run, comparison)
+    assert "not defined for a singular D" in " ".join(words(singular).split())
     assert "95 % of noise" in words(figure)
 
 

@@ -45,7 +45,7 @@ def overview(
     solution : Solution
     split : HelmholtzSplit or None
     balance : DetailedBalance or None
-        None where entropy production is not defined.
+        None where entropy production is not defined, or nothing was judged.
     run : Run, optional
     comparison : Comparison, optional
     title : str, optional
@@ -145,7 +145,10 @@ def _draw_verdict(
     halves = cell.subgridspec(**(beside if wide else below)) if chart else None
     ax = figure.add_subplot(halves[0] if halves is not None else cell)
     ax.axis("off")
-    verdict = "not defined for a singular D" if balance is None else balance.verdict
+    if balance is not None:
+        verdict = balance.verdict
+    else:
+        verdict = "not defined for a singular D" if solution.force is None else "not judged"
     heading = f"Detailed balance {verdict}" if verdict == "holds" else f"Detailed balance: {verdict}"
     heading = frame.lines(heading, 34)
     # The layout would narrow the column to the text; instead, what does not fit onto the page is wrapped.
