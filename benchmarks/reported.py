@@ -1,6 +1,6 @@
 """Are the numbers of a current within their reported errors? Random problems on given grids, compared with quadrature.
 
-python benchmarks/calibration.py --dim 2 --count 50 --cells 32 64 128     a line per number: how often, and by how much
+python benchmarks/reported.py --dim 2 --count 50 --cells 32 64 128     a line per number: how often, and by how much
 
 Exact numbers are sums over the exact density and current on cells so fine that their errors do not count.
 """

@@ -1,9 +1,9 @@
-"""A small draw of benchmarks/calibration.py: numbers of currents lie within their reported errors."""
+"""A small draw of benchmarks/reported.py: numbers of currents lie within their reported errors."""
 
 import numpy as np
 import pytest
-from calibration import Trial, exact_numbers, report, trials
 from known import ornstein_uhlenbeck
+from reported import Trial, exact_numbers, report, trials
 
 
 def test_quadrature_knows_what_is_known_in_closed_form():
