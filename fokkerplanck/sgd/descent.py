@@ -13,7 +13,7 @@ from ..errors import InvalidInput
 from ..grid import Box, Grid
 from ..process import DiffusionProcess
 from ..solvers.hermite import Moments, chain_moments
-from .models import LossModel
+from .loss import Loss
 from .run import Run
 from .simulation import Randomness, simulate
 
@@ -38,7 +38,7 @@ class SGD:
 
     Parameters
     ----------
-    model : LossModel
+    model : Loss
     learning_rate : float
         η > 0, below 2/λ_max of the Hessian at the minimum; in units of time.
     batch_size : int
@@ -67,7 +67,7 @@ class SGD:
     1
     """
 
-    model: LossModel
+    model: Loss
     _: KW_ONLY
     learning_rate: float
     batch_size: int
@@ -230,7 +230,7 @@ class SGD:
 class _OnPoints:
     """The moments of a model's gradient, kept for the points last asked for: drift, D and ∇·D are asked for in turn."""
 
-    def __init__(self, model: LossModel) -> None:
+    def __init__(self, model: Loss) -> None:
         self.model = model
         self.points: Array | None = None
         self.values: tuple[Array, Array, Array] | None = None

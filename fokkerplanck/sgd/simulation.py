@@ -12,7 +12,7 @@ from ..errors import InvalidInput, NotConverged
 from ..grid import Grid
 from ..kernels.chains import advance, seed_streams
 from ..progress import progress_bar
-from .models import KINDS
+from .models import KINDS, LossModel
 from .run import Run
 
 if TYPE_CHECKING:
@@ -91,6 +91,8 @@ def simulate(
     if burn_in is None:
         burn_in = math.ceil(RELAXATION_TIMES * sgd.relaxation_time / sgd.learning_rate)
     model, d = sgd.model, grid.dim
+    if not isinstance(model, LossModel) or model.kind not in ("linear", "logistic"):
+        raise InvalidInput(f"simulate: expected linear or logistic regression, got {model!r}")
     n, B = model.n, sgd.batch_size
     period = {"with_replacement": 0, "without_replacement": B, "epoch": (n // B) * B}[sgd.sampling]
 
