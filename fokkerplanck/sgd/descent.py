@@ -15,6 +15,7 @@ from ..process import DiffusionProcess
 from ..solvers.hermite import Moments, chain_moments
 from .loss import Loss
 from .run import Run
+from .second_order import SecondOrder
 from .simulation import Randomness, simulate
 
 Array = NDArray[np.float64]
@@ -101,20 +102,55 @@ class SGD:
         """1/h_min, the slowest decay time towards the minimum, in units of t = kη."""
         return 1.0 / float(self._curvatures[0])
 
-    def process(self) -> DiffusionProcess:
-        """The diffusion with the same drift −∇L and the same covariance per step.
+    def process(self, *, order: int = 1, isotropic: float = 0.0) -> DiffusionProcess:
+        r"""The diffusion with the same drift −∇L and the same covariance per step, or with their next order in η.
 
         It is close where steps are small, η λ_max(H) ≪ 1, and batches average out the skewness of the gradient noise.
+        ``order=2`` corrects for the first of the two,
+
+        .. math::
+
+            \tilde b = b - \tfrac\eta2[(b\cdot\nabla)b + D:\nabla\nabla b],\qquad
+            \tilde D = D - \tfrac\eta2[(b\cdot\nabla)D + (Db' + (Db')^\top) + D:\nabla\nabla D],
+
+        from formulas for the built-in losses; ∇·D̃ is taken by differences. The mean and covariance of the chain are those of
+        this diffusion up to O(η²) instead of O(η). `skew_correction` corrects for the second.
+
+        Parameters
+        ----------
+        order : {1, 2}
+        isotropic : float
+            Noise of a diffusion T·I added to that of the minibatches, T ≥ 0 in units of θ² per time: θ ← θ − η∇L_B + √(2Tη)ξ.
+            With order 1 only.
 
         Raises
         ------
         InvalidInput
-            For ``sampling="epoch"``, and where the minibatch is all of the data, so that there is no noise.
+            For ``sampling="epoch"``, where the minibatch is all of the data, so that there is no noise, and for a loss whose
+            law has no density; on evaluation where D̃ is not positive.
+
+        References
+        ----------
+        Q. Li, C. Tai, W. E, *J. Mach. Learn. Res.* 20 (2019) 40, arXiv:1811.01558 (modified equations).
         """
-        model, scale, moments = self.model, self._noise_scale(), _OnPoints(self.model)
+        if order not in (1, 2):
+            raise InvalidInput(f"order: expected 1 or 2, got {order!r}")
+        if not (math.isfinite(isotropic) and isotropic >= 0.0) or (isotropic and order == 2):
+            raise InvalidInput(f"isotropic: expected a number of at least 0, and 0 with order=2, got {isotropic!r}")
+        model, scale = self.model, self.noise_scale
+        if model.kind == "deep_linear" and not isotropic:
+            raise InvalidInput(
+                "process: expected a law with a density in the plane, got a deep linear net. Its noise has rank one everywhere "
+                "and w1² − w2² decays to 0, so all probability ends on the lines |w1| = |w2|. Reduce it to one weight "
+                "(see deep_linear), or add noise with process(isotropic=...)"
+            )
+        if order == 2:
+            corrected = SecondOrder(model, self.learning_rate, scale)
+            return DiffusionProcess(corrected.drift, corrected.diffusion, dim=model.dim, names=model.names)
+        moments, extra = _OnPoints(model), isotropic * np.eye(model.dim)
         return DiffusionProcess(
             lambda x: -moments(x)[0],
-            lambda x: scale * moments(x)[1],
+            lambda x: scale * moments(x)[1] + extra.reshape(extra.shape + (1,) * (x.ndim - 1)),
             dim=model.dim,
             divergence=lambda x: scale * moments(x)[2],
             names=model.names,
@@ -128,7 +164,7 @@ class SGD:
         InvalidInput
             As `process`.
         """
-        return self._linear_covariance(self._noise_scale())
+        return self._linear_covariance(self.noise_scale)
 
     def chain_moments(self, *, degree: int | None = None) -> Moments:
         """Stationary mean, covariance and circulation of the discrete chain itself, at this learning rate.
@@ -172,7 +208,7 @@ class SGD:
             raise InvalidInput(f"widths: expected a positive number of standard deviations, got {widths!r}")
         independent = self.learning_rate / (2.0 * self.batch_size)
         whole_epoch = self.sampling == "epoch" and self.batch_size < self.model.n
-        covariance = self._linear_covariance(independent if whole_epoch else self._noise_scale())
+        covariance = self._linear_covariance(independent if whole_epoch else self.noise_scale)
         reach = widths * np.sqrt(np.diag(covariance))
         if not (reach > 0.0).all():
             raise InvalidInput(
@@ -207,8 +243,15 @@ class SGD:
         S = solve_continuous_lyapunov(self.model.hessian(minimum), 2.0 * scale * self.model.noise_covariance(minimum))
         return np.asarray(0.5 * (S + S.T), dtype=float)
 
-    def _noise_scale(self) -> float:
-        """The factor between Σ and D."""
+    @property
+    def noise_scale(self) -> float:
+        """D/Σ: η/2B with replacement.
+
+        Raises
+        ------
+        InvalidInput
+            As `process`.
+        """
         n, B = self.model.n, self.batch_size
         if self.sampling != "with_replacement" and n == B:
             raise InvalidInput(
