@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..differences import slopes, to_faces
+from ..differences import face_slopes, slopes, to_faces, to_means, to_points
 from ..errors import InvalidInput
 from ..fields import FaceField
 from ..grid import Grid
-from ..operators import face_coefficients
+from ..operators import FaceCoefficients, face_coefficients
 from ..poisson import without_gradient
 from ..results import Solution
 from ..solvers.correction import Jacobian
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 STEEPEST = 1.0  # Φ across a face up to which it carries the second-order flux, as in the solver
+REPEATS = 4  # of the linear system, whose matrix is of second order, for a flux of fourth …
+TAIL = 14.0  # … where Φ is less than this above its least: the millionths beyond are left as the matrix has them
 REDUCTION = 1e-6  # of the residual, where cycles solve the system: far below the error of the differences
 # Share of Σ_a ∫|u_a|p by which the process's own second-order current of a density may differ from the current that came with
 # it. Differences of longer reach move it by a few per cent on the coarsest grids; another process moves it by its drift.
@@ -188,34 +190,65 @@ def skew_correction(solution: Solution, sgd: SGD, *, order: int = 2) -> SkewCorr
     error = np.inf
     if solution.coarser:
         coarse = solution.coarser[0]
-        below = _means(change, coarse.grid) - _solve(sgd, order, coarse.grid, coarse.phi, coarse.flux)[0]
-        error = float(np.sum(np.abs(below))) * coarse.grid.cell_volume / 3.0  # second order: a quarter of it is left
+        below = _at_centers(change, coarse.grid) - _solve(sgd, order, coarse.grid, coarse.phi, coarse.flux)[0]
+        error = float(np.sum(np.abs(below))) * coarse.grid.cell_volume / 15.0  # fourth order: a sixteenth is left
     points = grid.cell_points()
     probability = (np.exp(-solution.phi) + change) * grid.cell_volumes
-    drift = -sgd.model.gradient(points)
-    moment = (points * probability).reshape(grid.dim, -1) @ drift.reshape(grid.dim, -1).T
+    drift, flat = -sgd.model.gradient(points).reshape(grid.dim, -1), points.reshape(grid.dim, -1)
+    # ⟨b⟩ = 0: from the mean, an error of ⟨b⟩ does not count
+    moment = ((flat - (flat @ probability.ravel())[:, None]) * probability.ravel()) @ drift.T
     return SkewCorrection(solution, change, flux, 0.5 * (moment - moment.T), error)
 
 
 def _solve(sgd: SGD, order: int, grid: Grid, phi: Array, current: FaceField) -> tuple[Array, FaceField]:
     """p₁ and the corrected current on one grid."""
-    scheme = Scheme(face_coefficients(sgd.process(order=order), grid))
+    coefficients = face_coefficients(sgd.process(order=order), grid)
+    scheme = Scheme(coefficients)
     scheme.freeze(phi, STEEPEST, FASTEST, CROSS_LIMIT)
-    plain = scheme.flux(phi, np.zeros_like(phi))
     density = np.exp(-phi)
-    _check_current(scheme, plain - current, density)
-    held = negligible(phi, grid)
+    _check_current(scheme, scheme.flux(phi, np.zeros_like(phi)) - current, density)
     skewness, x = _skewness(sgd), grid.cell_points()
     third = sgd.second_order(skewness).third_cumulant(x) if order == 2 else skewness * sgd.model.noise_third_moment(x)
-    skew = _skew_flux(grid, third * density)
+    slope = np.stack([_along(phi, a, grid) for a in range(grid.dim)])
+    skew = _on_faces(_divergence(_divergence(third, slope, grid), slope, grid) / 6.0, phi, grid)
+    held = negligible(phi, grid)
     jacobian = Jacobian(scheme, phi, held, "auto")
-    outflow = np.where(held, 0.0, skew.divergence() * np.exp(np.where(held, 0.0, phi)))
-    answer = jacobian.solve(outflow, reduction=REDUCTION)
-    mean = float(np.sum(density * answer.s)) * grid.cell_volume
-    flux = current * (1.0 - mean) + skew + scheme.flux(phi, answer.s) - plain
+    s, flux, previous = np.zeros_like(phi), skew, np.inf
+    for _ in range(REPEATS):
+        outflow = np.where(held, 0.0, flux.divergence() * np.exp(np.where(held, 0.0, phi)))
+        step = jacobian.solve(outflow, reduction=REDUCTION).s
+        size = float(np.sum(density * np.abs(step)))
+        if not size < previous:
+            break
+        s, previous, held = s + step, size, phi - phi.min() > TAIL
+        s = s - float(np.sum(density * s)) * grid.cell_volume
+        flux = skew + _relative_flux(coefficients, phi, current, s)
+    flux = flux + current
     if order == 2:
-        flux = flux + _straight(sgd, skewness, grid, density)
-    return density * (answer.s - mean), without_gradient(flux)[0]  # what held cells, cycles and the next order left
+        flux = flux + _straight(sgd, skewness, grid, phi, slope)
+    return density * s, without_gradient(flux)[0]  # what held cells, cycles and the next order left
+
+
+def _relative_flux(coefficients: FaceCoefficients, phi: Array, current: FaceField, s: Array) -> FaceField:
+    """The current of p₀s to fourth order, from that of p₀: u p₀s − D∇(p₀s) = sJ₀ − p₀D∇s, where s is smooth."""
+    grid, components = current.grid, []
+    for a in range(grid.dim):
+        total = np.zeros(grid.face_shape(a))
+        for m in range(grid.dim):
+            across = m != a
+            rise = to_faces(_along(s, m, grid), a, False) if across else face_slopes(s, a, False) / grid.spacing[a]
+            total -= coefficients.diffusion[a][m] * rise
+        total *= np.exp(-to_faces(phi, a, False))
+        here, others = current.components[a], [m for m in range(grid.dim) if m != a]
+        for m in others:  # the current is a mean over the face, what it is multiplied with a value at its centre
+            here = to_points(here, m, False, 4)
+        total += here * to_faces(s, a, False)
+        for m in others:
+            total = to_means(total, m, False, 4)
+        ends = np.moveaxis(total, a, 0)
+        ends[0] = ends[-1] = 0.0
+        components.append(total)
+    return FaceField(grid, tuple(components))
 
 
 def _skewness(sgd: SGD) -> float:
@@ -227,12 +260,7 @@ def _skewness(sgd: SGD) -> float:
     return skewness
 
 
-def _skew_flux(grid: Grid, third: Array) -> FaceField:
-    """⅙∂_j∂_k of ``third``, shape (d, d, d, *grid.shape), on the faces."""
-    return _on_faces(_divergence(_divergence(third, grid), grid) / 6.0, grid)
-
-
-def _straight(sgd: SGD, skewness: float, grid: Grid, density: Array) -> FaceField:
+def _straight(sgd: SGD, skewness: float, grid: Grid, phi: Array, slope: Array) -> FaceField:
     r"""By how much the current of straight steps differs from that of the continuous process of second order, to O(η).
 
     A step Δ from θ, taken at constant speed, crosses x at a mean rate of :math:`\tfrac1\eta[\langle\Delta\rangle p -
@@ -248,24 +276,27 @@ def _straight(sgd: SGD, skewness: float, grid: Grid, density: Array) -> FaceFiel
     third = eta / 3.0 * (bD + np.moveaxis(bD, 0, 1) + np.moveaxis(bD, 0, 2)) - bend / 6.0
     fourth = eta / 6.0 * (DD + np.swapaxes(DD, 1, 2) + np.swapaxes(DD, 1, 3))
     second = better.diffusion(x) - D - 0.5 * eta * b[:, None] * b
-    inner = third * density - _divergence(fourth * density, grid)
-    inner = second * density + _divergence(inner, grid)
-    return _on_faces((b - better.drift(x)) * density + _divergence(inner, grid), grid)
+    inner = second + _divergence(third - _divergence(fourth, slope, grid), slope, grid)
+    return _on_faces(b - better.drift(x) + _divergence(inner, slope, grid), phi, grid)
 
 
-def _divergence(values: Array, grid: Grid) -> Array:
-    """∂_j of the last tensor index, at the cell centres."""
+def _divergence(values: Array, slope: Array, grid: Grid) -> Array:
+    """∂_j(p v_j)/p = ∂_jv_j − v_j∂_jΦ over the last tensor index, at the cell centres: tails are as exact as the peak."""
     parts = np.moveaxis(values, values.ndim - grid.dim - 1, 0)
-    return np.asarray(sum(_along(parts[j], j, grid) for j in range(grid.dim)))
+    return np.asarray(sum(_along(parts[j], j, grid) - parts[j] * slope[j] for j in range(grid.dim)))
 
 
-def _on_faces(centered: Array, grid: Grid) -> FaceField:
-    """A field at the cell centres, interpolated to the faces; nothing passes the walls."""
+def _on_faces(velocity: Array, phi: Array, grid: Grid) -> FaceField:
+    """Density times a velocity at the cell centres, as means over the faces; nothing passes the walls."""
     components = []
     for i in range(grid.dim):
-        faces = np.moveaxis(to_faces(centered[i], i, False), i, 0)
-        faces[0] = faces[-1] = 0.0
-        components.append(np.moveaxis(faces, 0, i))
+        faces = to_faces(velocity[i], i, False) * np.exp(-to_faces(phi, i, False))
+        for m in range(grid.dim):
+            if m != i:
+                faces = to_means(faces, m, False, 4)
+        ends = np.moveaxis(faces, i, 0)
+        ends[0] = ends[-1] = 0.0
+        components.append(faces)
     return FaceField(grid, tuple(components))
 
 
@@ -275,10 +306,11 @@ def _along(values: Array, axis: int, grid: Grid) -> Array:
     return np.moveaxis(slopes(np.moveaxis(values, place, 0)), 0, place) / grid.spacing[axis]
 
 
-def _means(values: Array, coarse: Grid) -> Array:
-    """Means over the cells that make up one cell of the coarser grid."""
-    split = [n for m, k in zip(coarse.shape, values.shape, strict=True) for n in (m, k // m)]
-    return np.asarray(values.reshape(split).mean(axis=tuple(range(1, 2 * coarse.dim, 2))))
+def _at_centers(values: Array, coarse: Grid) -> Array:
+    """Values on the grid with every cell halved, interpolated to the cell centres of this one, which are faces there."""
+    for axis in range(coarse.dim):
+        values = np.moveaxis(np.moveaxis(to_faces(values, axis, False), axis, 0)[1::2], 0, axis)
+    return values
 
 
 def _check_current(scheme: Scheme, difference: FaceField, density: Array) -> None:
