@@ -6,7 +6,9 @@ from .descent import SGD
 from .loss import Expansion, Loss
 from .models import LossModel, deep_linear, linear_regression, logistic_regression, phase_retrieval, tanh_neuron
 from .run import Run
+from .second_order import SecondOrder
 from .simulation import simulate
+from .skewness import SkewCorrection, skew_correction
 
 __all__ = [
     "SGD",
@@ -17,6 +19,8 @@ __all__ = [
     "LossModel",
     "NumpyLoss",
     "Run",
+    "SecondOrder",
+    "SkewCorrection",
     "custom_loss",
     "deep_linear",
     "linear_regression",
@@ -25,5 +29,6 @@ __all__ = [
     "phase_retrieval",
     "read_csv",
     "simulate",
+    "skew_correction",
     "tanh_neuron",
 ]
