@@ -107,7 +107,7 @@ def test_coefficients_are_those_of_the_logarithm_of_a_step() -> None:
         gaps.append(np.abs(exact - ours) / eta**2)
     size = np.abs([*c.drift(here), D[0, 0], D[0, 1], D[1, 2], *third[0, 0, :1], third[0, 1, 2]])
     assert (gaps[1] < 10 * size.max()).all()  # the coefficient of η²: derivatives of order one
-    np.testing.assert_allclose(gaps[1], gaps[0], rtol=0.3, atol=2e-3)  # constant: what is left is of second order
+    np.testing.assert_allclose(gaps[1], gaps[0], rtol=0.3, atol=4e-4)  # constant: what is left is of second order
 
 
 def test_the_divergence_belongs_to_the_tensor() -> None:
