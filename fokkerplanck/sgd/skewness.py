@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -225,7 +226,7 @@ def _solve(sgd: SGD, order: int, grid: Grid, phi: Array, current: FaceField) -> 
         flux = skew + _relative_flux(coefficients, phi, current, s)
     flux = flux + current
     if order == 2:
-        flux = flux + _straight(sgd, skewness, grid, phi, slope)
+        flux = flux + _straight(sgd, skewness, grid, phi, slope, s)
     return density * s, without_gradient(flux)[0]  # what held cells, cycles and the next order left
 
 
@@ -260,7 +261,7 @@ def _skewness(sgd: SGD) -> float:
     return skewness
 
 
-def _straight(sgd: SGD, skewness: float, grid: Grid, phi: Array, slope: Array) -> FaceField:
+def _straight(sgd: SGD, skewness: float, grid: Grid, phi: Array, slope: Array, s: Array) -> FaceField:
     r"""By how much the current of straight steps differs from that of the continuous process of second order, to O(η).
 
     A step Δ from θ, taken at constant speed, crosses x at a mean rate of :math:`\tfrac1\eta[\langle\Delta\rangle p -
@@ -268,16 +269,26 @@ def _straight(sgd: SGD, skewness: float, grid: Grid, phi: Array, slope: Array) -
     Of its terms of one order in η more than those of b, D and c, what the process has by itself is taken away.
     """
     x, eta = grid.cell_points(), sgd.learning_rate
-    better = sgd.second_order(skewness)
+    better, weight = sgd.second_order(skewness), 1.0 + s
     b, D = -sgd.model.gradient(x), sgd.noise_scale * sgd.model.noise_covariance(x)
-    bend = better.third_cumulant(x) - skewness * sgd.model.noise_third_moment(x)
-    bD = np.einsum("i...,jk...->ijk...", b, D)
-    DD = np.einsum("ij...,kl...->ijkl...", D, D)
-    third = eta / 3.0 * (bD + np.moveaxis(bD, 0, 1) + np.moveaxis(bD, 0, 2)) - bend / 6.0
-    fourth = eta / 6.0 * (DD + np.swapaxes(DD, 1, 2) + np.swapaxes(DD, 1, 3))
-    second = better.diffusion(x) - D - 0.5 * eta * b[:, None] * b
-    inner = second + _divergence(third - _divergence(fourth, slope, grid), slope, grid)
-    return _on_faces(b - better.drift(x) + _divergence(inner, slope, grid), phi, grid)
+    c = skewness * sgd.model.noise_third_moment(x)
+    bend = sgd.second_order().third_cumulant(x)
+    second = (better.diffusion(x) - D - 0.5 * eta * b[:, None] * b) * weight
+    third = (eta / 3.0 * _symmetric(b, D, 1, 2) - bend / 6.0) * weight - (better.third_cumulant(x) - bend - c) / 6.0
+    fourth = eta / 6.0 * (_symmetric(D, D, 2, 2) * weight + 0.25 * _symmetric(b, c, 1, 3))
+    inner = fourth - _divergence(eta / 60.0 * _symmetric(D, c, 2, 3), slope, grid)
+    inner = second + _divergence(third - _divergence(inner, slope, grid), slope, grid)
+    return _on_faces((b - better.drift(x)) * weight + _divergence(inner, slope, grid), phi, grid)
+
+
+def _symmetric(first: Array, second: Array, rank: int, other: int) -> Array:
+    """The sum over the different ways to share rank + other indices among two symmetric tensors."""
+    letters, total = "ijklm"[: rank + other], 0.0
+    ways = list(combinations(letters, rank))
+    for way in ways:
+        rest = "".join(letter for letter in letters if letter not in way)
+        total = total + np.einsum(f"{''.join(way)}...,{rest}...->{letters}...", first, second)
+    return np.asarray(total if first is not second else 0.5 * total)
 
 
 def _divergence(values: Array, slope: Array, grid: Grid) -> Array:
