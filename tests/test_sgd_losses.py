@@ -267,6 +267,21 @@ def test_defects_of_a_numpy_gradient_are_named() -> None:
             numpy_loss(gradients, [[-1.0], [2.0]], start=[1.0, 2.0])  # type: ignore[arg-type]
 
 
+def test_the_search_for_a_minimum_comes_back_from_where_the_loss_overflows() -> None:
+    x = np.linspace(0.0, 3.0, 40)
+
+    def gradients(theta: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        with np.errstate(over="ignore", invalid="ignore"):
+            decay = np.exp(-theta[1] * rows[:, 0])
+            error = theta[0] * decay - rows[:, 1]
+            return np.stack([error * decay, -error * theta[0] * rows[:, 0] * decay], axis=1)
+
+    loss = numpy_loss(gradients, np.column_stack([x, 2.0 * np.exp(-1.5 * x)]), start=[1.0, 1.0])
+    with pytest.raises(InvalidInput, match="gradient: expected finite numbers"):
+        loss.gradient([1.0, -500.0])
+    np.testing.assert_allclose(loss.minimum, [2.0, 1.5], rtol=1e-9)
+
+
 def test_nan_met_later_names_the_point() -> None:
     def gradients(theta: np.ndarray, rows: np.ndarray) -> np.ndarray:
         return np.where(theta > 3.0, np.nan, theta - rows)

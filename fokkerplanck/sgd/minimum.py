@@ -69,14 +69,20 @@ def _newton_step(H: Array, slope: Array) -> Array:
 
 
 def _damped(loss: Loss, theta: Array, slope: Array, step: Array) -> Array:
-    """The longest of step, step/2, step/4, … that lowers the loss enough."""
-    length = 1.0
+    """The longest of step, step/2, step/4, … that lowers the loss enough, and stays where the loss is defined."""
+    length, undefined = 1.0, None
     while length > SHORTEST:
         move = length * step
-        change = WEIGHTS @ (move @ loss.gradient(theta[:, None] + move[:, None] * NODES))
+        try:
+            change = WEIGHTS @ (move @ loss.gradient(theta[:, None] + move[:, None] * NODES))
+            undefined = None
+        except InvalidInput as error:  # a loss of the user's own overflows there
+            change, undefined = np.nan, error
         if change <= SUFFICIENT * length * float(slope @ step):
             return move
         length *= 0.5
+    if undefined is not None:
+        raise undefined
     return step
 
 
