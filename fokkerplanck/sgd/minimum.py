@@ -70,14 +70,15 @@ def _newton_step(H: Array, slope: Array) -> Array:
 
 def _damped(loss: Loss, theta: Array, slope: Array, step: Array) -> Array:
     """The longest of step, step/2, step/4, … that lowers the loss enough, and stays where the loss is defined."""
-    length, undefined = 1.0, None
+    length = 1.0
+    undefined: InvalidInput | None = None
     while length > SHORTEST:
         move = length * step
         try:
-            change = WEIGHTS @ (move @ loss.gradient(theta[:, None] + move[:, None] * NODES))
+            change = float(WEIGHTS @ (move @ loss.gradient(theta[:, None] + move[:, None] * NODES)))
             undefined = None
         except InvalidInput as error:  # a loss of the user's own overflows there
-            change, undefined = np.nan, error
+            change, undefined = float("nan"), error
         if change <= SUFFICIENT * length * float(slope @ step):
             return move
         length *= 0.5
