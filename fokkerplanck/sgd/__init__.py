@@ -7,6 +7,7 @@ from .loss import Expansion, Loss
 from .models import LossModel, deep_linear, linear_regression, logistic_regression, phase_retrieval, tanh_neuron
 from .run import Run
 from .simulation import simulate
+from .trajectories import from_trajectory
 
 __all__ = [
     "SGD",
@@ -19,6 +20,7 @@ __all__ = [
     "Run",
     "custom_loss",
     "deep_linear",
+    "from_trajectory",
     "linear_regression",
     "logistic_regression",
     "numpy_loss",
