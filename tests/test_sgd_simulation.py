@@ -131,7 +131,7 @@ def test_chains_agree_with_a_twin(make: Any, sampling: str, options: dict[str, A
 @pytest.mark.parametrize("options", [*OPTIONS, {"label_noise": 0.7}])
 @pytest.mark.parametrize("batch", [1, 4])
 def test_chains_side_by_side_agree_with_a_twin(batch: int, options: dict[str, Any]) -> None:
-    # 96 chains in 16 groups of 6: four side by side and two alone; 301 steps: two blocks and a part of one
+    # 96 chains in 16 groups of 6: four side by side and two alone; 301 steps: a block and a part of one
     sgd = SGD(small(2), learning_rate=0.2, batch_size=batch, **options)
     grid = Grid(sgd.box(widths=1.5), (5, 6))
     run = sgd.simulate(grid=grid, chains=96, groups=16, steps=301, burn_in=5, rng=2719, progress=False)

@@ -52,7 +52,7 @@ class Cells(NamedTuple):
     spacing: Array  # (3,)
     axes: int  # how many are not padding; 0: nothing is counted
     crossings: bool  # are they counted?
-    histogram: Ints  # (n0 + 2, n1 + 2, n2 + 2)
+    histogram: Ints  # (n0 + 2, n1 + 2, n2 + 2), padding axes 1
     faces0: Ints  # (n0 + 1, n1, n2)
     faces1: Ints  # (n0, n1 + 1, n2)
     faces2: Ints  # (n0, n1, n2 + 1)

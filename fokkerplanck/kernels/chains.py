@@ -25,7 +25,7 @@ Words = NDArray[np.uint64]
 LINEAR, LOGISTIC, PHASE, TANH, DEEP = range(5)  # the same numbers as in losses.py; any other: ``gradients`` is called
 MINIBATCH, GAUSSIAN, STABLE = range(3)
 LANES = 4  # chains that walk side by side, where one by itself would wait for its own additions
-BLOCK = 128  # steps of a path: four of two parameters and the indices of their samples fit into the nearest cache
+BLOCK = 256  # steps of a path: four of two parameters fit into the nearest cache
 POINTS = BLOCK + 1
 
 # A uint64 mixed with a Python integer silently becomes a float in Numba; every constant is a uint64.
@@ -249,7 +249,7 @@ def walk(
 
 @njit(forceinline=True, **OPTIONS)
 def walk_side_by_side(kind: int, l2: float, B: int, rows: Array, etas: Array, indices: Indices, p: Array) -> None:
-    """See ``walk_in_planes``; ``kind`` is a constant here. Names stand for numbers in registers, which arrays are not."""
+    """See ``walk_in_planes``, which calls it with constants. Names stand for numbers in registers, which arrays are not."""
     a0, a1, b0, b1 = p[0], p[POINTS], p[2 * POINTS], p[3 * POINTS]
     c0, c1, d0, d1 = p[4 * POINTS], p[5 * POINTS], p[6 * POINTS], p[7 * POINTS]
     q, width = 0, BLOCK * B
@@ -276,10 +276,13 @@ def walk_side_by_side(kind: int, l2: float, B: int, rows: Array, etas: Array, in
 @njit(**OPTIONS)
 def walk_in_planes(rule: Rule, rows: Array, etas: Array, indices: Indices, paths: Array) -> None:
     """Four chains of two parameters and plain SGD on margins side by side; ``paths`` (4, 2, POINTS) hold their first points."""
-    if rule.kind == LINEAR:
-        walk_side_by_side(LINEAR, rule.l2, rule.batch_size, rows, etas, indices.reshape(-1), paths.reshape(-1))
+    flat, p = indices.reshape(-1), paths.reshape(-1)
+    if rule.kind == LINEAR and rule.batch_size == 1:
+        walk_side_by_side(LINEAR, rule.l2, 1, rows, etas, flat, p)
+    elif rule.kind == LINEAR:
+        walk_side_by_side(LINEAR, rule.l2, rule.batch_size, rows, etas, flat, p)
     else:
-        walk_side_by_side(LOGISTIC, rule.l2, rule.batch_size, rows, etas, indices.reshape(-1), paths.reshape(-1))
+        walk_side_by_side(LOGISTIC, rule.l2, rule.batch_size, rows, etas, flat, p)
 
 
 @njit(**SUMS)
@@ -385,7 +388,7 @@ def count_cells(path: Array, weight: int, cells: Cells, places: Indices, flat: I
     """Add ``weight`` to the cell of every new point of ``path``, and to the faces crossed on the way to it."""
     _, n1, n2 = cells.histogram.shape
     strides, points = (n1 * n2, n2, 1), path.shape[1]
-    flat[:points] = 0 if cells.axes == 3 else (1 if cells.axes == 2 else 1 + n2)  # the place of the padding axes
+    flat[:points] = 0
     for axis in range(cells.axes):
         lower, per_length = cells.lower[axis], 1.0 / cells.spacing[axis]
         top, stride = cells.histogram.shape[axis] - 1, np.int32(strides[axis])
@@ -439,9 +442,9 @@ def advance(
 ) -> None:
     """Advance the chains low … high − 1, of one group, by ``etas.size`` steps after ``taken`` earlier ones.
 
-    Steps are taken in blocks and, unless ``weight`` is 0, counted with it on the grid. A chain that is no longer within ``bound``
-    of ``centre`` is lost: the block it happens in is not counted, and the chain stops before that. Every ``every``-th point, the
-    last having been ``phase`` steps ago, is copied to ``kept``, shape (chains, points, d).
+    Steps are taken in blocks and, unless ``weight`` is 0, counted with it on the grid. A chain that leaves ``bound`` around
+    ``centre`` is lost: the block it happens in is not counted, and the chain stops before that. Every ``every``-th point,
+    the last having been ``phase`` steps ago, is copied to ``kept``, shape (chains, points, d).
     """
     d, B = chains.theta.shape[1], rule.batch_size
     drawn = B if rule.noise == MINIBATCH else 0

@@ -208,6 +208,7 @@ class SGD:
         NotConverged
             If the series does not converge, or the moments do not exist.
         """
+        check_diffusion(self)
         self._check_minibatches_alone("chain_moments")
         return chain_moments(
             self.model.sample_gradients,

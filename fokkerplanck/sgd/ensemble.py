@@ -76,7 +76,7 @@ class Counts:
         lower, spacing = np.zeros(3), np.ones(3)
         if grid is not None:
             lower[:d], spacing[:d] = grid.box.lower, grid.spacing
-        places = tuple(n + 2 for n in cells)
+        places = tuple(n + 2 * (a < d) for a, n in enumerate(cells))
         return cls(
             np.zeros((groups if d else 1, *places), np.int64),
             tuple(np.zeros((groups if d and current else 1, *face), np.int64) for face in faces),  # type: ignore[arg-type]
@@ -95,7 +95,7 @@ class Counts:
     @property
     def inside(self) -> Ints:
         """Counts of the cells, shape (groups, *grid.shape)."""
-        window = (slice(None), *(slice(1, -1) if a < self.axes else 1 for a in range(3)))
+        window = (slice(None), *(slice(1, -1) if a < self.axes else 0 for a in range(3)))
         return np.ascontiguousarray(self.histogram[window])
 
     @property
