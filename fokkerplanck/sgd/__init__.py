@@ -1,10 +1,12 @@
 """SGD on real data: losses, minibatch noise, direct simulation, and the diffusion process SGD is close to."""
 
+from . import quadratic
 from .custom import CustomLoss, NumpyLoss, custom_loss, numpy_loss
 from .data import Dataset, read_csv
 from .descent import SGD
 from .loss import Expansion, Loss
 from .models import LossModel, deep_linear, linear_regression, logistic_regression, phase_retrieval, tanh_neuron
+from .momentum import Underdamped
 from .run import Run
 from .simulation import simulate
 from .trajectories import from_trajectory
@@ -18,6 +20,7 @@ __all__ = [
     "LossModel",
     "NumpyLoss",
     "Run",
+    "Underdamped",
     "custom_loss",
     "deep_linear",
     "from_trajectory",
@@ -25,6 +28,7 @@ __all__ = [
     "logistic_regression",
     "numpy_loss",
     "phase_retrieval",
+    "quadratic",
     "read_csv",
     "simulate",
     "tanh_neuron",

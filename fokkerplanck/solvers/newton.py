@@ -18,6 +18,7 @@ from ..grid import Array, Grid
 from ..kernels import flux as kernel
 from ..operators import FaceCoefficients
 from ..poisson import without_gradient
+from .chain import check_irreducible
 from .correction import Jacobian
 from .linear import SingularSystem
 from .scheme import Scheme
@@ -226,8 +227,10 @@ def monotone_start(coefficients: FaceCoefficients) -> Array:
 
     Raises
     ------
+    InvalidInput
+        If some cells cannot be reached from others, naming both.
     Stalled
-        If the noise does not connect the cells with each other.
+        If they can, but exchange less than double precision holds.
     """
     scheme = Scheme(coefficients)
     n = coefficients.grid.size
@@ -238,7 +241,11 @@ def monotone_start(coefficients: FaceCoefficients) -> Array:
         kernel.upwind_rates(phi.reshape(scheme.shape), scheme.d, scheme.spacing, scheme.periodic, scheme.w, rates)
         order = np.argsort(phi, kind="stable") if sweep else _downstream(rates)
         if not kernel.gth(np.ascontiguousarray(rates[np.ix_(order, order)]), log_p):
-            raise Stalled("the noise does not connect all cells of the box: some can be entered but never left")
+            if not sweep:  # nothing but D_aa and u themselves can be to blame
+                check_irreducible(sp.csc_array(rates.T), coefficients.grid)
+            raise Stalled(
+                "cells of the first grid exchange less probability with each other than double precision holds"
+            )
         phi[order] = -log_p
         phi -= phi.min()
     return phi.reshape(coefficients.grid.shape)
