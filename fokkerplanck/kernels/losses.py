@@ -1,5 +1,7 @@
 """Losses of one sample and their derivatives, and the averages over all samples, point by point.
 
+Samples are the last axis, so that loops over them are long.
+
 Of every sample its gradient g, Hessian h and third derivatives t are known as formulas. With the margin m = θ·x and the
 loss φ(m, y) they are φ'x, φ''xxᵀ, φ'''xxx; with a prediction f(θ, x) and the loss e²/2, e = f − y, they are
 
@@ -14,6 +16,8 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
+# Sums may be taken in any order, and so eight at a time; nothing else of fast arithmetic.
+SUMS: dict[str, Any] = {**OPTIONS, "fastmath": {"reassoc", "nsz"}}
 
 Array = NDArray[np.float64]
 
@@ -64,8 +68,8 @@ def slopes_of(kind: int, margin: float, y: float) -> tuple[float, float, float]:
 
 @njit(**OPTIONS)
 def fill_derivatives(kind: int, X: Array, y: Array, theta: Array, g: Array, h: Array, t: Array) -> None:
-    """Write g (n, d) of all samples, and h (n, d, d) and t (n, d, d, d) unless they have size 0."""
-    n, d = g.shape
+    """Write g (d, n) of all samples, and h (d, d, n) and t (d, d, d, n) unless they have size 0."""
+    d, n = g.shape
     if kind in (TANH, DEEP):
         a, w = theta[0], theta[1]
         for k in range(n):
@@ -79,16 +83,16 @@ def fill_derivatives(kind: int, X: Array, y: Array, theta: Array, g: Array, h: A
             else:
                 e = a * w * z - y[k]
                 f0, f1, f01, f11, f011, f111 = w * z, a * z, z, 0.0, 0.0, 0.0
-            g[k, 0], g[k, 1] = e * f0, e * f1
+            g[0, k], g[1, k] = e * f0, e * f1
             if h.size:
-                h[k, 0, 0] = f0 * f0
-                h[k, 0, 1] = h[k, 1, 0] = f0 * f1 + e * f01
-                h[k, 1, 1] = f1 * f1 + e * f11
+                h[0, 0, k] = f0 * f0
+                h[0, 1, k] = h[1, 0, k] = f0 * f1 + e * f01
+                h[1, 1, k] = f1 * f1 + e * f11
             if t.size:
-                t[k, 0, 0, 0] = 0.0
-                t[k, 0, 0, 1] = t[k, 0, 1, 0] = t[k, 1, 0, 0] = 2.0 * f0 * f01
-                t[k, 0, 1, 1] = t[k, 1, 0, 1] = t[k, 1, 1, 0] = f0 * f11 + 2.0 * f1 * f01 + e * f011
-                t[k, 1, 1, 1] = 3.0 * f1 * f11 + e * f111
+                t[0, 0, 0, k] = 0.0
+                t[0, 0, 1, k] = t[0, 1, 0, k] = t[1, 0, 0, k] = 2.0 * f0 * f01
+                t[0, 1, 1, k] = t[1, 0, 1, k] = t[1, 1, 0, k] = f0 * f11 + 2.0 * f1 * f01 + e * f011
+                t[1, 1, 1, k] = 3.0 * f1 * f11 + e * f111
         return
     for k in range(n):
         margin = 0.0
@@ -96,19 +100,34 @@ def fill_derivatives(kind: int, X: Array, y: Array, theta: Array, g: Array, h: A
             margin += theta[i] * X[k, i]
         first, second, third = slopes_of(kind, margin, y[k])
         for i in range(d):
-            g[k, i] = first * X[k, i]
-        if h.size:
-            for i in range(d):
+            g[i, k] = first * X[k, i]
+            if h.size:
                 for j in range(d):
-                    h[k, i, j] = second * (X[k, i] * X[k, j])
-        if t.size:
-            for i in range(d):
-                for j in range(d):
-                    for m in range(d):
-                        t[k, i, j, m] = third * (X[k, i] * X[k, j] * X[k, m])
+                    h[i, j, k] = second * (X[k, i] * X[k, j])
+                    if t.size:
+                        for m in range(d):
+                            t[i, j, m, k] = third * (X[k, i] * X[k, j] * X[k, m])
 
 
-@njit(**OPTIONS)
+@njit(**SUMS)
+def mean(a: Array) -> float:
+    """⟨a⟩."""
+    total = 0.0
+    for k in range(a.size):
+        total += a[k]
+    return total / a.size
+
+
+@njit(**SUMS)
+def mean_product(a: Array, b: Array) -> float:
+    """⟨ab⟩."""
+    total = 0.0
+    for k in range(a.size):
+        total += a[k] * b[k]
+    return total / a.size
+
+
+@njit(**SUMS)
 def averages(
     g: Array,
     h: Array,
@@ -126,8 +145,8 @@ def averages(
 
     Parameters
     ----------
-    g, h, t : ndarray, shapes (n, d), (n, d, d), (n, d, d, d)
-        Derivatives of every sample's loss. ``g`` is overwritten by u = g − ⟨g⟩.
+    g, h, t : ndarray, shapes (d, n), (d, d, n), (d, d, d, n)
+        Derivatives of every sample's loss. Overwritten: g by u = g − ⟨g⟩, and h with the last two averages.
     gradient, covariance : ndarray, shapes (d,), (d, d)
         ⟨g⟩ and Σ = ⟨u uᵀ⟩, in a second pass over the samples: nothing cancels where the mean gradient is large.
     divergence : ndarray, shape (d,)
@@ -140,78 +159,53 @@ def averages(
         Σ_kl ⟨t_ikl⟩ and Σ_kl ∂_k∂_l Σ_ij, the latter the sum over k, l of Σ_kl times
         ⟨t_ikl u_j + u_i t_jkl⟩ + 2 (⟨h_ik h_jl⟩ − ⟨h_ik⟩⟨h_jl⟩), symmetric in i and j.
     """
-    n, d = g.shape
-    gradient[:] = 0.0
-    for k in range(n):
-        for i in range(d):
-            gradient[i] += g[k, i]
-    gradient /= n
-    for k in range(n):
-        for i in range(d):
-            g[k, i] -= gradient[i]
+    d, n = g.shape
+    for i in range(d):
+        gradient[i] = mean(g[i])
+        g[i] -= gradient[i]
     if covariance.size:
-        covariance[:] = 0.0
-        for k in range(n):
-            for i in range(d):
-                for j in range(i + 1):
-                    covariance[i, j] += g[k, i] * g[k, j]
         for i in range(d):
             for j in range(i + 1):
-                covariance[i, j] /= n
-                covariance[j, i] = covariance[i, j]
+                covariance[i, j] = covariance[j, i] = mean_product(g[i], g[j])
     if divergence.size:
-        divergence[:] = 0.0
-        for k in range(n):
-            trace = 0.0
-            for i in range(d):
-                trace += h[k, i, i]
-            for i in range(d):
-                along = g[k, i] * trace
-                for j in range(d):
-                    along += h[k, i, j] * g[k, j]
-                divergence[i] += along
-        divergence /= n
+        for i in range(d):
+            divergence[i] = 0.0
+            for j in range(d):
+                divergence[i] += mean_product(h[i, j], g[j]) + mean_product(g[i], h[j, j])
     if hessian.size:
-        hessian[:] = 0.0
-        for k in range(n):
-            for i in range(d):
-                for j in range(d):
-                    hessian[i, j] += h[k, i, j]
-        hessian /= n
+        for i in range(d):
+            for j in range(d):
+                hessian[i, j] = mean(h[i, j])
     if third_moment.size:
-        third_moment[:] = 0.0
-        for k in range(n):
-            for i in range(d):
-                for j in range(d):
-                    for m in range(d):
-                        third_moment[i, j, m] += g[k, i] * g[k, j] * g[k, m]
-        third_moment /= n
+        for i in range(d):
+            for j in range(i + 1):
+                product = g[i] * g[j]
+                for m in range(d):
+                    third_moment[i, j, m] = third_moment[j, i, m] = mean_product(product, g[m])
     if slope.size:
-        slope[:] = 0.0
-        for k in range(n):
-            for i in range(d):
-                for j in range(d):
-                    for m in range(d):
-                        slope[i, j, m] += h[k, i, m] * g[k, j] + g[k, i] * h[k, j, m]
-        slope /= n
+        for i in range(d):
+            for j in range(i + 1):
+                for m in range(d):
+                    change = mean_product(h[i, m], g[j]) + mean_product(g[i], h[j, m])
+                    slope[i, j, m] = slope[j, i, m] = change
     if drift_bend.size:
-        drift_bend[:] = 0.0
-        noise_bend[:] = 0.0
-        for k in range(n):
-            for i in range(d):
-                bend = 0.0
+        bend = np.zeros((d, n))
+        turned = np.zeros((d, d, n))  # u's derivatives, h − ⟨h⟩, times Σ
+        for i in range(d):
+            for a in range(d):
+                h[i, a] -= hessian[i, a]
+                for b in range(d):
+                    bend[i] += covariance[a, b] * t[i, a, b]
+            for b in range(d):
                 for a in range(d):
-                    for b in range(d):
-                        bend += covariance[a, b] * t[k, i, a, b]
-                drift_bend[i] += bend
-                for j in range(d):
-                    noise_bend[i, j] += bend * g[k, j]
-                    noise_bend[j, i] += bend * g[k, j]
-                    for a in range(d):
-                        for b in range(d):
-                            noise_bend[i, j] += 2.0 * covariance[a, b] * (h[k, i, a] - hessian[i, a]) * h[k, j, b]
-        drift_bend /= n
-        noise_bend /= n
+                    turned[i, b] += covariance[a, b] * h[i, a]
+            drift_bend[i] = mean(bend[i])
+        for i in range(d):
+            for j in range(i + 1):
+                change = mean_product(bend[i], g[j]) + mean_product(g[i], bend[j])
+                for b in range(d):
+                    change += 2.0 * mean_product(turned[i, b], h[j, b])
+                noise_bend[i, j] = noise_bend[j, i] = change
 
 
 @njit(**OPTIONS)
@@ -259,7 +253,8 @@ def at_few_points(
 ) -> None:
     """``at_point`` at every row of ``points``, with sample derivatives up to ``order``; one row of outputs per point."""
     n, d = len(X), points.shape[1]
-    g, h, t = np.empty((n, d)), np.empty((n, d, d * (order > 1))), np.empty((n, d, d, d * (order > 2)))
+    g = np.empty((d, n))
+    h, t = np.empty((d * (order > 1), d, n)), np.empty((d * (order > 2), d, d, n))
     for p in range(len(points)):
         at_point(
             kind,
@@ -301,7 +296,8 @@ def at_points(
     """The same on all cores."""
     n, d = len(X), points.shape[1]
     for p in prange(len(points)):
-        g, h, t = np.empty((n, d)), np.empty((n, d, d * (order > 1))), np.empty((n, d, d, d * (order > 2)))
+        g = np.empty((d, n))
+        h, t = np.empty((d * (order > 1), d, n)), np.empty((d * (order > 2), d, d, n))
         at_point(
             kind,
             X,
@@ -355,7 +351,7 @@ def averages_of(
 
 @njit(**OPTIONS)
 def gradients_at(kind: int, X: Array, y: Array, points: Array, out: Array) -> None:
-    """Gradients of all samples at all points, shape (points, n, d)."""
+    """Gradients of all samples at all points, shape (points, d, n)."""
     none2, none3 = np.empty((0, 0, 0)), np.empty((0, 0, 0, 0))
     for p in range(len(points)):
         fill_derivatives(kind, X, y, points[p], out[p], none2, none3)

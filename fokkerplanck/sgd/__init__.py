@@ -8,7 +8,9 @@ from .loss import Expansion, Loss
 from .models import LossModel, deep_linear, linear_regression, logistic_regression, phase_retrieval, tanh_neuron
 from .momentum import Underdamped
 from .run import Run
+from .second_order import SecondOrder
 from .simulation import simulate
+from .skewness import SkewCorrection, skew_correction
 from .trajectories import from_trajectory
 
 __all__ = [
@@ -20,6 +22,8 @@ __all__ = [
     "LossModel",
     "NumpyLoss",
     "Run",
+    "SecondOrder",
+    "SkewCorrection",
     "Underdamped",
     "custom_loss",
     "deep_linear",
@@ -31,5 +35,6 @@ __all__ = [
     "quadratic",
     "read_csv",
     "simulate",
+    "skew_correction",
     "tanh_neuron",
 ]

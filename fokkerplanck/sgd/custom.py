@@ -62,7 +62,7 @@ class _Given(Loss):
         for first in range(0, len(points), piece):
             part = slice(first, first + piece)
             g, h, t = self._derivatives(points[part], order)
-            averages_of(g, h, t, *(out[name][part] for name in out if name != "loss"))
+            averages_of(*(_samples_last(a) for a in (g, h, t)), *(out[name][part] for name in out if name != "loss"))
             if out["loss"].size:
                 out["loss"][part, 0] = self._values(points[part]).mean(axis=1)
 
@@ -382,6 +382,10 @@ def _check(
     for array in (rows, first, steps):
         array.setflags(write=False)
     return rows, first, labels, steps
+
+
+def _samples_last(derivative: Array) -> Array:
+    return np.ascontiguousarray(np.moveaxis(derivative, 1, -1))
 
 
 def _compile(function: Any) -> Any:

@@ -23,6 +23,9 @@ from .simulation import Randomness, simulate
 
 Array = NDArray[np.float64]
 
+# Of a standard deviation, for the derivatives of what the second order adds to D: squared it is 1e-6 of a term of relative
+# order η, and round-off is 1e-13 of that.
+DIFFERENCE = 1e-3
 SAMPLINGS = ("with_replacement", "without_replacement", "epoch")
 
 
@@ -174,9 +177,10 @@ class SGD:
                 "(see deep_linear), or add noise with process(isotropic=...)"
             )
         if order == 2:
-            self._check_minibatches_alone("process(order=2)")
-            corrected = SecondOrder(model, self.learning_rate, scale)
-            return DiffusionProcess(corrected.drift, corrected.diffusion, dim=model.dim, names=model.names)
+            better = self.second_order()
+            return DiffusionProcess(
+                better.drift, better.diffusion, dim=model.dim, divergence=better.divergence, names=model.names
+            )
         moments = _OnPoints(model)
         return DiffusionProcess(
             lambda x: -moments(x)[0],
@@ -185,6 +189,20 @@ class SGD:
             divergence=lambda x: scale * moments(x)[2],
             names=model.names,
         )
+
+    def second_order(self, skewness: float = 0.0) -> SecondOrder:
+        """The coefficients behind ``process(order=2)``, and the third one, see `SecondOrder`.
+
+        Raises
+        ------
+        InvalidInput
+            As `process`.
+        """
+        check_diffusion(self)
+        self._check_minibatches_alone("process(order=2)")
+        deviations = np.sqrt(np.diag(self.covariance()))
+        steps = DIFFERENCE * np.where(deviations > 0.0, deviations, 1.0)
+        return SecondOrder(self.model, self.learning_rate, self.noise_scale, steps, skewness)
 
     def covariance(self) -> Array:
         r"""Covariance S of the diffusion linearised at θ*: :math:`HS + SH = 2D(\theta^*)`, shape (d, d).

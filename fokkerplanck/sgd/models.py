@@ -81,9 +81,9 @@ class LossModel(Loss):
         kernel(KINDS[self.kind], self.X, self.y, points, order, *out.values())
 
     def _gradients(self, points: Array) -> Array:
-        out = np.empty((len(points), self.n, self.dim))
+        out = np.empty((len(points), self.dim, self.n))
         gradients_at(KINDS[self.kind], self.X, self.y, points, out)
-        return out
+        return np.swapaxes(out, 1, 2)
 
     def _start(self) -> Array:
         if self.kind == "logistic" and self.l2 == 0.0:

@@ -19,7 +19,9 @@ from .loss import Expansion, Loss
 
 Array = NDArray[np.float64]
 
-POSITIVE = 1e-9  # smallest eigenvalue of D̃, in units of D, that counts as positive: that of rank-deficient noise is round-off
+POSITIVE = (
+    1e-9  # smallest eigenvalue of D̃, in units of D, that counts as positive: that of rank-deficient noise is round-off
+)
 
 
 @dataclass
@@ -39,11 +41,17 @@ class SecondOrder:
         η.
     scale : float
         D/Σ.
+    steps : ndarray, shape (d,)
+        Of the differences for the derivatives of D̃ − D, small beside the lengths on which the noise varies.
+    skewness : float
+        Third cumulant of a step per unit of time over that of the gradient of one sample.
     """
 
     loss: Loss
     learning_rate: float
     scale: float
+    steps: Array
+    skewness: float = 0.0
     _points: Array | None = None
     _values: Expansion | None = None
 
@@ -62,23 +70,48 @@ class SecondOrder:
             Where it has a negative eigenvalue, naming the point and the eigenvalue in units of D.
         """
         e = self._expansion(x)
-        turned = np.einsum("ik...,kj...->ij...", e.hessian, e.covariance)
-        change = np.einsum("ijk...,k...->ij...", e.slope, e.gradient) + turned + np.swapaxes(turned, 0, 1)
-        change -= self.scale * e.noise_bend
-        tensor = self.scale * (e.covariance + 0.5 * self.learning_rate * change)
-        self._check(x, tensor, self.scale * e.covariance)
+        first = self.scale * e.covariance
+        tensor = first + self._change(e)
+        self._check(x, tensor, first)
         return np.asarray(tensor)
 
-    def third_cumulant(self, x: Array) -> Array:
-        r"""Third cumulant of a step per unit of time, c, shape (d, d, d, ...): :math:`\mathcal L \ni \tfrac16 c_{ijk}\partial_i\partial_j\partial_k`.
+    def divergence(self, x: Array) -> Array:
+        r""":math:`\partial_j\tilde D_{ij}`, shape (d, ...): of D by formula, of D̃ − D by central differences."""
+        total = self.scale * self.loss.noise_divergence(x)
+        for j, step in enumerate(self.steps):
+            ahead, behind = x.copy(), x.copy()
+            ahead[j] += step
+            behind[j] -= step
+            rise = self._change(self.loss.expansion(ahead)) - self._change(self.loss.expansion(behind))
+            total += rise[:, j] / (2.0 * step)
+        return np.asarray(total)
 
-        What is left of the expansion above, :math:`-2\eta\,(D_{kl}\partial_lD_{ij} + \text{two permutations})`; the skewness of
-        the gradient noise comes on top of it.
+    def _change(self, e: Expansion) -> Array:
+        """D̃ − D."""
+        turned = np.einsum("ik...,kj...->ij...", e.hessian, e.covariance)
+        change = np.einsum("ijk...,k...->ij...", e.slope, e.gradient) + turned + np.swapaxes(turned, 0, 1)
+        return np.asarray(0.5 * self.learning_rate * self.scale * (change - self.scale * e.noise_bend))
+
+    def third_cumulant(self, x: Array) -> Array:
+        r"""c̃ of the third-order term :math:`\tfrac16\tilde c_{ijk}\,\partial_i\partial_j\partial_k`, shape (d, d, d, ...).
+
+        .. math::
+
+            \tilde c = c - \tfrac\eta2\,[(b\cdot\nabla)c + c_{ijl}\,\partial_lb_k + \dots] -
+            2\eta\,[D_{kl}\,\partial_lD_{ij} + \dots],
+
+        with the two other choices of k for the dots and c the third cumulant of a step per unit of time,
+        `skewness` × ⟨u ⊗ u ⊗ u⟩. (b·∇)c is the difference over a step's length, exact to the order needed.
         """
         e = self._expansion(x)
         part = np.einsum("kl...,ijl...->ijk...", e.covariance, e.slope)
         whole = part + np.moveaxis(part, 2, 0) + np.moveaxis(part, 2, 1)
-        return np.asarray(-2.0 * self.learning_rate * self.scale**2 * whole)
+        third, eta = self.loss.noise_third_moment(x), self.learning_rate
+        turned = np.einsum("ijl...,kl...->ijk...", third, e.hessian)
+        turned = turned + np.moveaxis(turned, 2, 0) + np.moveaxis(turned, 2, 1)
+        step = 0.5 * eta * e.gradient
+        along = 0.5 * (self.loss.noise_third_moment(x + step) - self.loss.noise_third_moment(x - step))
+        return np.asarray(self.skewness * (third + along + 0.5 * eta * turned) - 2.0 * eta * self.scale**2 * whole)
 
     def _expansion(self, x: Array) -> Expansion:
         """Kept for the points last asked for: drift and D̃ are asked for in turn."""
