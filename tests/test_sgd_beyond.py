@@ -135,22 +135,20 @@ def test_processes_are_checked() -> None:
     sgd = SGD(logistic(), learning_rate=0.1, batch_size=1)
     with pytest.raises(InvalidInput, match="order: expected 1 or 2, got 3"):
         sgd.process(order=3)
-    with pytest.raises(InvalidInput, match=r"isotropic: expected a number of at least 0, and 0 with order=2, got 0\.1"):
-        sgd.process(order=2, isotropic=0.1)
-    warm = sgd.process(isotropic=0.1).diffusion(np.zeros(3)) - sgd.process().diffusion(np.zeros(3))
-    np.testing.assert_allclose(warm, 0.1 * np.eye(3), atol=1e-15)
+    warm = SGD(logistic(), learning_rate=0.1, batch_size=1, injected_noise=0.1)
+    with pytest.raises(InvalidInput, match=r"order=2\): expected"):
+        warm.process(order=2)
 
 
 def test_a_law_without_density_is_refused() -> None:
     x = FEATURES[:, 0]
     sgd = SGD(deep_linear(x, np.tanh(x) + 0.1 * FEATURES[:, 1], l2=0.05), learning_rate=0.05, batch_size=1)
-    with pytest.raises(
-        InvalidInput, match=r"rank one everywhere .* Reduce it to one weight .* process\(isotropic=...\)"
-    ):
+    with pytest.raises(InvalidInput, match=r"rank one everywhere .* Reduce it to one weight .* injected_noise="):
         sgd.process()
     points = np.random.default_rng(73).normal(size=(2, 5))
     np.testing.assert_allclose(np.linalg.det(np.moveaxis(sgd.model.noise_covariance(points), -1, 0)), 0.0, atol=1e-12)
-    assert (np.linalg.eigvalsh(sgd.process(isotropic=0.01).diffusion(points[:, 0])) > 0.0).all()
+    warm = SGD(sgd.model, learning_rate=0.05, batch_size=1, injected_noise=0.01)
+    assert (np.linalg.eigvalsh(warm.process().diffusion(points[:, 0])) > 0.0).all()
 
 
 def chain_density(loss: Loss, eta: float, box: fp.Box, nodes: int = 801) -> CubicSpline:

@@ -159,7 +159,8 @@ def skew_correction(solution: Solution, sgd: SGD, *, order: int = 2) -> SkewCorr
     Raises
     ------
     InvalidInput
-        If the solution is not one of this process, on a stretched or periodic grid, or for what `SGD.process` refuses.
+        If the solution is not one of this process, on a stretched or periodic grid, for noise other than that of minibatches,
+        or for what `SGD.process` refuses.
 
     References
     ----------
@@ -208,7 +209,7 @@ def _solve(sgd: SGD, order: int, grid: Grid, phi: Array, current: FaceField) -> 
     scheme.freeze(phi, STEEPEST, FASTEST, CROSS_LIMIT)
     density = np.exp(-phi)
     _check_current(scheme, scheme.flux(phi, np.zeros_like(phi)) - current, density)
-    skewness, x = _skewness(sgd), grid.cell_points()
+    skewness, x = sgd.skewness_scale, grid.cell_points()
     third = sgd.second_order(skewness).third_cumulant(x) if order == 2 else skewness * sgd.model.noise_third_moment(x)
     slope = np.stack([_along(phi, a, grid) for a in range(grid.dim)])
     skew = _on_faces(_divergence(_divergence(third, slope, grid), slope, grid) / 6.0, phi, grid)
@@ -250,15 +251,6 @@ def _relative_flux(coefficients: FaceCoefficients, phi: Array, current: FaceFiel
         ends[0] = ends[-1] = 0.0
         components.append(total)
     return FaceField(grid, tuple(components))
-
-
-def _skewness(sgd: SGD) -> float:
-    """Third cumulant of a step per unit of time over that of the gradient of one sample."""
-    n, B = sgd.model.n, sgd.batch_size
-    skewness = -((sgd.learning_rate / B) ** 2)
-    if sgd.sampling == "without_replacement":
-        skewness *= (n - B) * (n - 2 * B) / ((n - 1) * (n - 2)) if n > 2 else 0.0
-    return skewness
 
 
 def _straight(sgd: SGD, skewness: float, grid: Grid, phi: Array, slope: Array, s: Array) -> FaceField:
