@@ -1,0 +1,130 @@
+"""The law of one SGD step, every sample enumerated or by quadrature, and the transfer operator of the chain."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InvalidInput
+from ..solvers.transfer_operator import (
+    Steps,
+    TransferOperator,
+    covariance_root,
+    gaussian_steps,
+    normal_rule,
+)
+from ..solvers.transfer_operator import transfer_operator as discretise
+
+if TYPE_CHECKING:
+    from .descent import SGD
+
+Array = NDArray[np.float64]
+
+# Axes of the noise below this share of the largest carry round-off of the covariance, which is squared: 1e-16
+FLAT = 1e-7
+NOISES = ("enumerated", "skewed", "gaussian")
+
+
+def transfer_operator(
+    sgd: SGD, *, noise: str | None = None, nodes: int | None = None, widths: float = 7.0
+) -> TransferOperator:
+    r"""The discrete chain of SGD on a grid of one or two parameters: what SGD does at this learning rate, in no limit.
+
+    .. math:: (\pi T)(\theta') = \sum_\theta \pi(\theta)\,P\bigl(\theta' = \theta - \eta\,\nabla L_B(\theta)\bigr)
+
+    Parameters
+    ----------
+    sgd : SGD
+    noise : {"enumerated", "skewed", "gaussian"}, optional
+        How a minibatch is averaged over. "enumerated": every sample by itself, exact, for batches of one; the default there.
+        "skewed": by a quadrature with the exact mean, covariance and third moments of a minibatch; the default for larger ones.
+        "gaussian": with the exact mean and covariance only: the chain that has normal noise.
+    nodes : int, optional
+        Per axis; by default 401 for one parameter and 97 for two.
+    widths : float
+        Standard deviations from the mean to the rim of the grid.
+
+    Returns
+    -------
+    TransferOperator
+
+    Raises
+    ------
+    InvalidInput
+        For more than two parameters, ``sampling="epoch"``, whose steps are not independent, an unknown noise, "enumerated" with a
+        batch of several, or no noise.
+    NotConverged
+        As :func:`fokkerplanck.solvers.transfer_operator.transfer_operator`.
+
+    Examples
+    --------
+    >>> from fokkerplanck.sgd import SGD, linear_regression
+    >>> sgd = SGD(linear_regression([[1.0], [2.0], [3.0]], [1.0, 2.0, 4.0]), learning_rate=0.1, batch_size=1)
+    >>> chain = transfer_operator(sgd)
+    >>> bool(abs(chain.moments.covariance / sgd.chain_moments().covariance - 1.0)[0, 0] < 1e-9)
+    True
+    """
+    if sgd.model.dim > 2:
+        raise InvalidInput(
+            f"transfer operator: expected a model of one or two parameters, got {sgd.model.dim}: {sgd.model.names}. Moments of "
+            "more are given by SGD.chain_moments"
+        )
+    kind = ("enumerated" if sgd.batch_size == 1 else "skewed") if noise is None else noise
+    if kind not in NOISES:
+        raise InvalidInput(f"noise: expected one of {NOISES}, got {noise!r}")
+    if kind == "enumerated" and sgd.batch_size != 1:
+        raise InvalidInput(
+            f"noise: expected 'skewed' or 'gaussian' for batch_size = {sgd.batch_size}, got 'enumerated': there are too many "
+            "different minibatches of several samples"
+        )
+    process = sgd.process()
+    if kind == "gaussian":
+        steps = gaussian_steps(process, sgd.learning_rate)
+    else:
+        steps = _enumerated(sgd) if kind == "enumerated" else _skewed(sgd)
+    return discretise(
+        steps,
+        mean=sgd.model.minimum,
+        covariance=sgd.covariance(),
+        time_step=sgd.learning_rate,
+        nodes=nodes,
+        widths=widths,
+    )
+
+
+def _enumerated(sgd: SGD) -> Steps:
+    n, eta = sgd.model.n, sgd.learning_rate
+    return lambda theta: (-eta * sgd.model.sample_gradients(theta), np.full(n, 1.0 / n))
+
+
+def _skewed(sgd: SGD) -> Steps:
+    r"""Normal quadrature with weights times :math:`1 + \frac16\kappa_{ijk}\mathrm{He}_{ijk}`, κ the third moments of whitened noise."""
+    n, B, eta = sgd.model.n, sgd.batch_size, sgd.learning_rate
+    spread, skew = 1.0 / B, 1.0 / B**2
+    if sgd.sampling == "without_replacement":  # a batch of n − 1 or more has no skewness to speak of where n = 2
+        spread *= (n - B) / (n - 1)
+        skew *= (n - B) * (n - 2 * B) / ((n - 1) * (n - 2)) if n > 2 else 0.0
+    node, weight = normal_rule(sgd.model.dim)
+    d = sgd.model.dim
+    unit = np.eye(d)
+    cubic = np.einsum("ik,jk,lk->ijlk", node, node, node)
+    for pair in ("ij,lk->ijlk", "il,jk->ijlk", "jl,ik->ijlk"):
+        cubic -= np.einsum(pair, unit, node)
+
+    def steps(theta: Array) -> tuple[Array, Array]:
+        gradients = sgd.model.sample_gradients(theta)
+        mean = gradients.mean(axis=0)
+        noise = mean - gradients
+        covariance = np.einsum("nim,njm->ijm", noise, noise) / n
+        root = covariance_root(spread * covariance)
+        size = np.sqrt((root**2).sum(axis=0))  # of the principal axes, the columns of the root
+        with np.errstate(divide="ignore", invalid="ignore"):
+            axes = np.where(size > FLAT * size.max(axis=0), root / size**2, 0.0)  # an axis without noise has no skewness
+        y = np.einsum("ijm,nim->njm", axes, noise)
+        third = skew / n * np.einsum("nim,njm,nlm->ijlm", y, y, y, optimize=True)
+        increments = eta * (np.einsum("ijm,jk->kim", root, node) - mean)
+        return increments, weight[:, None] * (1.0 + np.einsum("ijlm,ijlk->km", third, cubic) / 6.0)
+
+    return steps

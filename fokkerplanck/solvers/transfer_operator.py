@@ -1,0 +1,508 @@
+r"""The transfer operator of a Markov chain of small steps, in one and two dimensions: what the chain does at finite step.
+
+.. math::
+
+    T_{rc} = \mathrm{E}\bigl[\ell_c(\theta') \mid \theta = x_r\bigr], \qquad \pi T = \pi, \qquad \sum_c \pi_c = 1,
+
+with nodes :math:`x_r` of a uniform grid in whitened coordinates and :math:`\ell_c` the piecewise cubic Lagrange polynomial that is
+one at node c and zero at the others. Rows sum to one, and for every cubic polynomial f the mean :math:`\mathrm{E}[f(\theta')]` after
+one step is exact: moments that close, such as those of least squares up to the third, come out at round-off. Sharing out a
+point between two nodes or among cells, Ulam's way, widens the law by :math:`h^2/6` in every step instead. The price is that
+entries, and densities far out in the tails, may be negative; they are left as they are, and ``negative`` says how much there is.
+
+References: S. M. Ulam, *A Collection of Mathematical Problems*, Interscience 1960 (cells); J. Ding, A. Zhou, *Statistical
+Properties of Deterministic Systems*, Springer 2009, doi:10.1007/978-3-540-85367-1 (projections of higher order); R. B. Lehoucq,
+D. C. Sorensen, C. Yang, *ARPACK Users' Guide*, SIAM 1998, doi:10.1137/1.9780898719628 (eigenvalues).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import scipy.sparse.linalg as spla
+from numpy.polynomial.hermite_e import hermegauss
+from numpy.polynomial.legendre import leggauss
+from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import eigvalsh
+from scipy.ndimage import map_coordinates
+
+from ..errors import InvalidInput, NotConverged
+from ..grid import Grid
+from ..kernels import deposit
+from ..process import DiffusionProcess
+from .hermite import Moments
+
+Array = NDArray[np.float64]
+Steps = Callable[[Array], tuple[Any, Any]]
+
+NODES = {1: 401, 2: 97}  # a seventh of a standard deviation in two dimensions: mean and covariance to 1e-6 of themselves
+FEWEST = 16
+NUMBERS = 2**18  # coordinates of images held at a time: 2 MiB, which stays in cache while it is shared out
+QUADRATURE = 9  # Gauss–Hermite points per dimension of the noise: its polynomial moments up to the 17th
+ALONG = 4  # Gauss–Legendre points on the line of a step, exact for cubic polynomials times a cubic one
+# Coordinates are whitened by the covariance last computed until its deviations move by less than this: the grid has to hold
+# the law, not to fit it.
+SETTLED = 0.1
+SWEEPS = 4
+LEAVING = 1e-5  # of the probability may step off the grid per relaxation time; what it moves of the moments is of that size
+RESIDUAL = 1e-7  # ‖πT − π‖₁ over the spectral gap: how far π may be from the left eigenvector, in probability
+ONE = 1e-12  # weights of a step may miss a sum of 1 by the round-off of some thousand terms
+MODES = 6  # eigenvalues computed; those beyond the second serve Arnoldi's method as a buffer
+KRYLOV = 40
+RESTARTS = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class TransferOperator:
+    r"""A discretised Markov chain with its stationary law.
+
+    Attributes
+    ----------
+    matrix : csr_array, shape (N, N)
+        :math:`T_{rc}`, from node r to node c, N the product of ``shape``; rows sum to 1.
+    shape : tuple of int
+        Nodes per axis.
+    centre : ndarray, shape (d,)
+    root : ndarray, shape (d, d)
+        Node z of the whitened grid, in ±``widths`` per axis, is at θ = centre + root z.
+    widths : float
+    time_step : float
+        Time per step of the chain.
+    probability : ndarray, shape ``shape``
+        π, the weights of the nodes; they sum to 1 and may be slightly negative in the tails.
+    moments : Moments
+        Of π; ``error`` is the change from an operator with half the nodes per axis, which is larger than the error by a factor
+        of about ten where the law is resolved.
+    eigenvalues : ndarray of complex
+        The largest by modulus, the first of them 1.
+    leaving : float
+        Probability per step of going beyond the grid, where it is put back to its rim.
+    residual : float
+        :math:`\sum_c|(\pi T - \pi)_c|`.
+    """
+
+    matrix: Any = field(repr=False)
+    shape: tuple[int, ...]
+    centre: Array
+    root: Array
+    widths: float
+    time_step: float
+    probability: Array = field(repr=False)
+    moments: Moments = field(repr=False)
+    eigenvalues: NDArray[np.complex128]
+    leaving: float
+    residual: float
+    steps: Steps = field(repr=False)
+
+    @property
+    def points(self) -> Array:
+        """θ of the nodes, shape (d, *shape)."""
+        return np.asarray(_nodes(self.shape, self.centre, self.root, self.widths).reshape(-1, *self.shape))
+
+    @property
+    def volume(self) -> float:
+        """Volume of θ that belongs to one node."""
+        return float(abs(np.linalg.det(self.root)) * np.prod([2.0 * self.widths / (n - 1) for n in self.shape]))
+
+    @property
+    def density(self) -> Array:
+        """π per volume of θ, shape ``shape``."""
+        return self.probability / self.volume
+
+    @property
+    def negative(self) -> float:
+        """The negative part of π, as a positive number."""
+        return float(np.abs(self.probability[self.probability < 0.0]).sum())
+
+    @property
+    def relaxation_times(self) -> Array:
+        r""":math:`-\Delta t/\ln|\lambda_k|` of the eigenvalues below 1, in units of time, the slowest first."""
+        return np.asarray(-self.time_step / np.log(np.abs(self.eigenvalues[1:])))
+
+    @cached_property
+    def current(self) -> Array:
+        r"""Probability current at the nodes, shape (d, *shape), per unit time.
+
+        .. math:: J(x) = \frac{1}{\Delta t}\int_0^1 \mathrm{E}\bigl[\Delta\theta\;\delta(\theta + s\,\Delta\theta - x)\bigr]\,ds,
+
+        each step drawn as a straight line. Counts of the faces that these lines cross estimate the same current: it is the one
+        that is exactly conserved by a chain in steps. :math:`\frac12\int(x_iJ_j - x_jJ_i)` is the circulation of ``moments``.
+        """
+        d = len(self.shape)
+        shape = _padded(self.shape)
+        node, share = leggauss(ALONG)
+        out = np.zeros((2, self.probability.size))
+        mass = self.probability.ravel()
+        origins = _whiten(self.points.reshape(d, -1), self.shape, self.centre, self.root, self.widths)
+        for part, images, weights in _images(self.steps, self.shape, self.centre, self.root, self.widths):
+            inside, _ = _within(images, self.shape)
+            deposit.share_lines(
+                origins[:, part], inside, weights * mass[part], shape, 0.5 * (node + 1), 0.5 * share, out
+            )
+        spacing = np.array([2.0 * self.widths / (n - 1) for n in self.shape])
+        flow = self.root @ (spacing[:, None] * out[:d])
+        return np.asarray(flow.reshape(d, *self.shape) / (self.volume * self.time_step))
+
+    def density_at(self, theta: ArrayLike) -> Array:
+        """The density at points θ of shape (d, ...), by cubic splines through the nodes; zero beyond the grid.
+
+        Raises
+        ------
+        InvalidInput
+            For points of another dimension.
+        """
+        points = np.asarray(theta, dtype=float)
+        d = len(self.shape)
+        if points.ndim == 0 or points.shape[0] != d:
+            raise InvalidInput(f"theta: expected shape ({d}, ...), one row per coordinate, got {points.shape}")
+        z = _whiten(points.reshape(d, -1), self.shape, self.centre, self.root, self.widths)[:d]
+        return np.asarray(map_coordinates(self.density, z, order=3, mode="constant").reshape(points.shape[1:]))
+
+    def probabilities(self, grid: Grid) -> Array:
+        """Probability of every cell of ``grid``, by three Gauss points per axis; to compare with counts of a simulation.
+
+        Raises
+        ------
+        InvalidInput
+            For a grid of another dimension, or with stretched axes.
+        """
+        if grid.dim != len(self.shape) or not grid.uniform:
+            raise InvalidInput(
+                f"grid: expected {len(self.shape)} uniform axes, as many as the chain has coordinates, got {grid.dim}, "
+                f"uniform: {grid.uniform}"
+            )
+        node, weight = leggauss(3)
+        centres = grid.cell_points()
+        total = np.zeros(grid.shape)
+        for k in np.ndindex(*(3,) * grid.dim):
+            shift = 0.5 * grid.spacing * node[list(k)]
+            total += np.prod(0.5 * weight[list(k)]) * self.density_at(centres + shift.reshape(-1, *(1,) * grid.dim))
+        return total * grid.cell_volume
+
+
+def gaussian_steps(process: DiffusionProcess, time_step: float) -> Steps:
+    r"""Steps :math:`\Delta\theta = b\,\Delta t + \sqrt{2D\,\Delta t}\,\xi` of an Itô process, ξ standard normal, for `transfer_operator`.
+
+    The integral over ξ is a product of nine-point Gauss–Hermite rules along the axes of D, which may be singular.
+
+    Parameters
+    ----------
+    process : DiffusionProcess
+    time_step : float
+        Δt > 0. As Δt → 0 the stationary law is that of the process.
+
+    Returns
+    -------
+    callable
+        θ of shape (d, m) to increments (k, d, m) and their weights (k,).
+
+    Raises
+    ------
+    InvalidInput
+        For another interpretation than Itô's, or a time step that is not positive.
+
+    Examples
+    --------
+    >>> steps = gaussian_steps(DiffusionProcess(lambda x: -x, 0.5, dim=1), 0.1)
+    >>> chain = transfer_operator(steps, mean=[0.0], covariance=[[0.5]], time_step=0.1)
+    >>> float(chain.moments.covariance[0, 0].round(9))  # 1/(2 - Δt)
+    0.526315789
+    """
+    if process.interpretation != "ito":
+        raise InvalidInput(
+            f"process: expected interpretation='ito', noise taken before the step, got {process.interpretation!r}"
+        )
+    if not (math.isfinite(time_step) and time_step > 0.0):
+        raise InvalidInput(f"time_step: expected a positive number, got {time_step!r}")
+    node, weight = normal_rule(process.dim)
+
+    def steps(theta: Array) -> tuple[Array, Array]:
+        noise = covariance_root(2.0 * time_step * process.diffusion(theta))
+        return time_step * process.drift(theta) + np.einsum("ij...,jk->ki...", noise, node), weight
+
+    return steps
+
+
+def normal_rule(dim: int) -> tuple[Array, Array]:
+    """Nodes (d, k) and weights (k,) of the product Gauss–Hermite rule for the standard normal law."""
+    line, mass = hermegauss(QUADRATURE)
+    node = np.stack([axis.ravel() for axis in np.meshgrid(*[line] * dim, indexing="ij")])
+    weight = np.prod(np.meshgrid(*[mass / mass.sum()] * dim, indexing="ij"), axis=0)
+    return node, np.asarray(weight.ravel())
+
+
+def covariance_root(covariance: Array) -> Array:
+    """V Λ^½ of covariances (d, d, m), which may be singular: columns along the principal axes."""
+    values, vectors = np.linalg.eigh(np.moveaxis(covariance, -1, 0))
+    root = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]  # a zero eigenvalue comes out as ±1e-17
+    return np.moveaxis(root, 0, -1)
+
+
+def transfer_operator(
+    steps: Steps,
+    *,
+    mean: ArrayLike,
+    covariance: ArrayLike,
+    time_step: float = 1.0,
+    nodes: int | None = None,
+    widths: float = 7.0,
+) -> TransferOperator:
+    r"""Discretise a Markov chain :math:`\theta' = \theta + \Delta\theta` and find its stationary law.
+
+    Parameters
+    ----------
+    steps : callable
+        ``steps(theta)`` maps points (d, m) to increments (k, d, m) and their probabilities, (k,) or (k, m), which sum to 1
+        over k. Weights may be negative, as those of a quadrature.
+    mean, covariance : array_like, shapes (d,) and (d, d)
+        A first guess, such as that of the linearised chain. The final grid is whitened by the computed ones.
+    time_step : float
+        Time per step, for rates, currents and relaxation times.
+    nodes : int, optional
+        Per axis; by default 401 in one dimension and 97 in two.
+    widths : float
+        The grid reaches so many standard deviations from the mean along every whitened axis.
+
+    Returns
+    -------
+    TransferOperator
+
+    Raises
+    ------
+    InvalidInput
+        For arguments that do not fit each other, or steps that are not finite or of the wrong shape.
+    NotConverged
+        If the stationary law is not found to round-off, more than 1e-5 of the probability leaves the grid per relaxation time,
+        or parts of the grid do not exchange probability.
+
+    Notes
+    -----
+    The law is found by a direct solve in one dimension and by Arnoldi's method in two.
+
+    Examples
+    --------
+    >>> coin = lambda theta: (np.stack([-0.1 * theta - 0.3, -0.1 * theta + 0.3]), np.array([0.5, 0.5]))
+    >>> chain = transfer_operator(coin, mean=[0.0], covariance=[[0.5]])
+    >>> float((chain.moments.covariance[0, 0] * (1 - 0.9**2)).round(9))
+    0.09
+    """
+    centre, spread, number = _check(mean, covariance, time_step, nodes, widths)
+    for _ in range(SWEEPS):
+        coarse = _law(steps, number // 2 + 1, centre, spread, time_step, widths)
+        shift = np.linalg.solve(coarse.root, coarse.moments.mean - centre)
+        ratios = eigvalsh(coarse.moments.covariance, spread)
+        if not (np.isfinite(ratios).all() and ratios[0] > 0.0):
+            raise NotConverged(
+                f"transfer operator: expected a positive definite covariance, got {coarse.moments.covariance.tolist()} on "
+                f"{coarse.shape} nodes. They do not resolve the law or hold only part of it: try another mean and covariance, "
+                "or more nodes",
+                best=coarse,
+            )
+        if max(np.abs(shift).max(), np.abs(np.sqrt(ratios) - 1.0).max()) < SETTLED:
+            break
+        centre, spread = coarse.moments.mean, coarse.moments.covariance
+    else:
+        raise NotConverged(
+            f"transfer operator: expected a mean and covariance that settle, got deviations that still change by the factors "
+            f"{np.sqrt(ratios).round(3).tolist()} after {SWEEPS} grids: the law is too wide for any, or lies in several places",
+            best=coarse,
+        )
+    fine = _law(steps, number, centre, spread, time_step, widths)
+    change = {
+        f.name: np.abs(getattr(fine.moments, f.name) - getattr(coarse.moments, f.name))
+        for f in fields(Moments)
+        if f.name != "error"
+    }
+    fine = replace(fine, moments=replace(fine.moments, error=Moments(**change)))
+    _verify(fine)
+    return fine
+
+
+def _law(steps: Steps, number: int, centre: Array, spread: Array, time_step: float, widths: float) -> TransferOperator:
+    """The operator on one grid, and whatever stationary law it has."""
+    root = np.asarray(np.linalg.cholesky(spread), dtype=float)
+    shape = (number,) * centre.size
+    matrix, drift, leaving = _assemble(steps, shape, centre, root, widths)
+    transposed = matrix.T.tocsr()
+    theta = _nodes(shape, centre, root, widths)
+    start = np.exp(-0.5 * (np.linalg.solve(root, theta - centre[:, None]) ** 2).sum(axis=0))
+    try:
+        values, vectors = spla.eigs(transposed, k=MODES, v0=start, ncv=KRYLOV, maxiter=RESTARTS, tol=1e-13)
+    except spla.ArpackNoConvergence as error:
+        raise NotConverged(
+            f"transfer operator: expected the {MODES} largest eigenvalues of {transposed.shape[0]} nodes within {RESTARTS} "
+            "restarts of Arnoldi's method. Steps are tiny against the relaxation time: raise the time step, or solve the "
+            "diffusion process instead"
+        ) from error
+    order = np.argsort(-np.abs(values))
+    values = values[order]
+    if centre.size == 1:
+        pi = _fixed_point(transposed)
+    else:
+        pi = vectors[:, order[0]].real
+        pi = pi / pi.sum()
+    drift /= time_step
+    return TransferOperator(
+        matrix=matrix,
+        shape=shape,
+        centre=centre,
+        root=root,
+        widths=widths,
+        time_step=time_step,
+        probability=pi.reshape(shape),
+        moments=_moments(theta, pi, drift),
+        eigenvalues=values,
+        leaving=float(np.abs(pi) @ leaving),
+        residual=float(np.abs(transposed @ pi - pi).sum()),
+        steps=steps,
+    )
+
+
+def _fixed_point(transposed: Any) -> Array:
+    """π of unit sum with Tᵀπ = π: one balance, which follows from the others, gives way to the sum."""
+    system = transposed.toarray() - np.eye(transposed.shape[0])
+    system[-1] = 1.0
+    return np.asarray(np.linalg.solve(system, np.append(np.zeros(len(system) - 1), 1.0)))
+
+
+def _moments(theta: Array, pi: Array, drift: Array) -> Moments:
+    mean = theta @ pi
+    x = theta - mean[:, None]
+    covariance = (x * pi) @ x.T
+    flow = (x * pi) @ drift.T
+    width = np.sqrt(np.abs(np.diag(covariance)))  # a negative variance is refused by the caller
+    return Moments(
+        mean, covariance, 0.5 * (flow - flow.T), x**3 @ pi / width**3, x**4 @ pi / width**4 - 3.0
+    )
+
+
+def _assemble(
+    steps: Steps, shape: tuple[int, ...], centre: Array, root: Array, widths: float
+) -> tuple[Any, Array, Array]:
+    """The matrix, the mean increment at every node and the probability of leaving from it."""
+    size, padded = math.prod(shape), _padded(shape)
+    blocks, drift, leaving = [], np.empty((centre.size, size)), np.empty(size)
+    spacing = 2.0 * widths / (np.array(shape) - 1.0)
+    origins = _whiten(_nodes(shape, centre, root, widths), shape, centre, root, widths)
+    for part, images, weights in _images(steps, shape, centre, root, widths):
+        moved = np.einsum("km,kim->im", weights, images - origins[:, part])[: centre.size]
+        drift[:, part] = root @ (spacing[:, None] * moved)
+        inside, leaves = _within(images, shape)
+        leaving[part] = (np.abs(weights) * leaves).sum(axis=0)
+        rows = images.shape[2]
+        first, extent = np.empty((rows, 2), np.int64), np.empty((rows, 2), np.int64)
+        deposit.nodes_reached(inside, padded, first, extent)
+        start = np.concatenate([[0], np.cumsum(extent.prod(axis=1))])
+        data, column = np.empty(start[-1]), np.empty(start[-1], np.int64)
+        deposit.share_rows(inside, weights, padded, first, extent, start, data, column)
+        block = sp.csr_array((data, column, start), shape=(rows, size))
+        block.eliminate_zeros()
+        blocks.append(block)
+    return sp.vstack(blocks, format="csr"), drift, leaving
+
+
+def _images(
+    steps: Steps, shape: tuple[int, ...], centre: Array, root: Array, widths: float
+) -> Iterator[tuple[slice, Array, Array]]:
+    """Rows at a time: where their steps lead, (k, 2, rows) in units of nodes, and the weights (k, rows)."""
+    theta = _nodes(shape, centre, root, widths)
+    start, count = 0, 1
+    while start < theta.shape[1]:
+        part = slice(start, min(start + count, theta.shape[1]))
+        points = theta[:, part]
+        increments, weights = (np.asarray(a, dtype=float) for a in steps(points))
+        atoms = increments.shape[0] if increments.ndim == 3 else 0
+        if increments.shape[1:] != points.shape or weights.shape not in ((atoms,), (atoms, points.shape[1])):
+            raise InvalidInput(
+                f"steps(theta): expected increments of shape (k, d, m) for points of shape (d, m) = {points.shape} and weights of "
+                f"shape (k,) or (k, m), got {increments.shape} and {weights.shape}"
+            )
+        weights = np.ascontiguousarray(np.broadcast_to(weights.reshape(atoms, -1), (atoms, points.shape[1])))
+        total = np.abs(weights.sum(axis=0) - 1.0).max()
+        if not (np.isfinite(increments).all() and total < ONE):
+            raise InvalidInput(
+                f"steps(theta): expected finite increments with weights that sum to 1, got finite: {np.isfinite(increments).all()}, "
+                f"sums off by up to {total:.3g}. The nodes lie up to {widths:g} standard deviations from the mean: lower widths if "
+                "the steps overflow there"
+            )
+        images = points + increments
+        flat = np.moveaxis(images, 1, 0).reshape(len(points), -1)
+        placed = _whiten(flat, shape, centre, root, widths).reshape(2, atoms, -1)
+        yield part, np.ascontiguousarray(np.moveaxis(placed, 0, 1)), weights
+        start, count = part.stop, max(1, NUMBERS // (2 * atoms))
+
+
+def _nodes(shape: tuple[int, ...], centre: Array, root: Array, widths: float) -> Array:
+    """θ of all nodes, shape (d, N)."""
+    axes = np.meshgrid(*[np.linspace(-widths, widths, n) for n in shape], indexing="ij")
+    return np.asarray(centre[:, None] + root @ np.stack([axis.ravel() for axis in axes]))
+
+
+def _whiten(theta: Array, shape: tuple[int, ...], centre: Array, root: Array, widths: float) -> Array:
+    """Points (d, m) in units of nodes, shape (2, m): the second row is zero in one dimension."""
+    z = np.linalg.solve(root, theta - centre[:, None])
+    placed = (z + widths) * ((np.array(shape) - 1.0) / (2.0 * widths))[:, None]
+    return np.concatenate([placed, np.zeros((2 - len(placed), placed.shape[1]))])
+
+
+def _within(images: Array, shape: tuple[int, ...]) -> tuple[Array, NDArray[np.bool_]]:
+    """Images beyond the grid moved to its rim, and which they are: the law is checked to hardly ever get there."""
+    last = (_padded(shape) - 1.0)[:, None]
+    slack = 1e-9  # of a node: the outermost nodes themselves, placed with round-off
+    outside = ((images < -slack) | (images > last + slack)).any(axis=1)
+    return np.clip(images, 0.0, last), outside
+
+
+def _padded(shape: tuple[int, ...]) -> NDArray[np.int64]:
+    return np.array((*shape, 1)[:2], dtype=np.int64)
+
+
+def _verify(law: TransferOperator) -> None:
+    """Refuse a law that is none."""
+    first, second = np.abs(law.eigenvalues[:2])
+    gap = 1.0 - second
+    if abs(first - 1.0) > RESIDUAL * max(gap, 0.0) or not gap > 0.0 or law.residual > RESIDUAL * gap:
+        raise NotConverged(
+            f"transfer operator: expected one eigenvalue 1 with πT = π to {RESIDUAL:g} of the spectral gap, got eigenvalues "
+            f"{law.eigenvalues[:3].tolist()} and ‖πT − π‖₁ = {law.residual:.3g}. Parts of the grid hardly exchange probability, or "
+            "steps far from the mean diverge: lower widths, or start with the mean and covariance of one part",
+            best=law,
+        )
+    lost = law.leaving / -math.log(second)
+    if lost > LEAVING:
+        raise NotConverged(
+            f"transfer operator: expected at most {LEAVING:g} of the probability to leave the grid per relaxation time, got "
+            f"{lost:.3g} at widths={law.widths:g}. Raise widths, and nodes with them; tails that fall like a power leave any grid",
+            best=law,
+        )
+
+
+def _check(
+    mean: ArrayLike, covariance: ArrayLike, time_step: float, nodes: int | None, widths: float
+) -> tuple[Array, Array, int]:
+    centre, spread = np.asarray(mean, dtype=float), np.asarray(covariance, dtype=float)
+    d = centre.size
+    if d not in NODES:
+        raise InvalidInput(
+            f"mean: expected 1 or 2 coordinates, got shape {centre.shape}; a matrix on nodes in three dimensions is too large. "
+            "Moments without a grid reach further: fokkerplanck.solvers.hermite"
+        )
+    if centre.shape != (d,) or spread.shape != (d, d) or not np.isfinite(centre).all():
+        raise InvalidInput(
+            f"mean and covariance: expected finite arrays of shapes ({d},) and ({d}, {d}), got {centre.shape} and {spread.shape}"
+        )
+    if not np.isfinite(spread).all() or not np.allclose(spread, spread.T) or np.linalg.eigvalsh(spread)[0] <= 0.0:
+        raise InvalidInput(f"covariance: expected a symmetric positive definite matrix, got {spread.tolist()}")
+    number = NODES[d] if nodes is None else nodes
+    if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < FEWEST:
+        raise InvalidInput(f"nodes: expected a whole number of at least {FEWEST} per axis, got {nodes!r}")
+    for name, value in (("time_step", time_step), ("widths", widths)):
+        if not (math.isfinite(value) and value > 0.0):
+            raise InvalidInput(f"{name}: expected a positive number, got {value!r}")
+    return centre, spread, int(number)
