@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 
 # Axes of the noise below this share of the largest carry round-off of the covariance, which is squared: 1e-16
 FLAT = 1e-7
-NOISES = ("enumerated", "skewed", "gaussian")
+NOISES = ("minibatch", "skewed", "gaussian")
 
 
 def transfer_operator(
@@ -37,10 +37,11 @@ def transfer_operator(
     Parameters
     ----------
     sgd : SGD
-    noise : {"enumerated", "skewed", "gaussian"}, optional
-        How a minibatch is averaged over. "enumerated": every sample by itself, exact, for batches of one; the default there.
-        "skewed": by a quadrature with the exact mean, covariance and third moments of a minibatch; the default for larger ones.
-        "gaussian": with the exact mean and covariance only: the chain that has normal noise.
+    noise : {"minibatch", "skewed", "gaussian"}, optional
+        How minibatches are averaged over. "minibatch": every sample enumerated, and B of them added up: exact; the default
+        where samples are independent. "skewed": a quadrature with the exact mean, covariance and third moments of a minibatch; the
+        default for several drawn without replacement. "gaussian": with the exact mean and covariance only, the chain that has
+        normal noise.
     nodes : int, optional
         Per axis; by default 401 for one parameter and 97 for two.
     widths : float
@@ -53,8 +54,8 @@ def transfer_operator(
     Raises
     ------
     InvalidInput
-        For more than two parameters, ``sampling="epoch"``, whose steps are not independent, an unknown noise, "enumerated" with a
-        batch of several, or no noise.
+        For more than two parameters, ``sampling="epoch"``, whose steps are not independent, an unknown noise, "minibatch" where the
+        samples of a batch depend on each other, or no noise.
     NotConverged
         As :func:`fokkerplanck.solvers.transfer_operator.transfer_operator`.
 
@@ -71,21 +72,23 @@ def transfer_operator(
             f"transfer operator: expected a model of one or two parameters, got {sgd.model.dim}: {sgd.model.names}. Moments of "
             "more are given by SGD.chain_moments"
         )
-    kind = ("enumerated" if sgd.batch_size == 1 else "skewed") if noise is None else noise
+    independent = sgd.batch_size == 1 or sgd.sampling == "with_replacement"
+    kind = ("minibatch" if independent else "skewed") if noise is None else noise
     if kind not in NOISES:
         raise InvalidInput(f"noise: expected one of {NOISES}, got {noise!r}")
-    if kind == "enumerated" and sgd.batch_size != 1:
+    if kind == "minibatch" and not independent:
         raise InvalidInput(
-            f"noise: expected 'skewed' or 'gaussian' for batch_size = {sgd.batch_size}, got 'enumerated': there are too many "
-            "different minibatches of several samples"
+            f"noise: expected 'skewed' or 'gaussian' for {sgd.batch_size} samples drawn without replacement, got 'minibatch': a sum "
+            "of samples that depend on each other is no convolution. Draw them with replacement, or one at a time"
         )
     process = sgd.process()
     if kind == "gaussian":
         steps = gaussian_steps(process, sgd.learning_rate)
     else:
-        steps = _enumerated(sgd) if kind == "enumerated" else _skewed(sgd)
+        steps = _samples(sgd) if kind == "minibatch" else _skewed(sgd)
     return discretise(
         steps,
+        draws=sgd.batch_size if kind == "minibatch" else 1,
         mean=sgd.model.minimum,
         covariance=sgd.covariance(),
         time_step=sgd.learning_rate,
@@ -94,9 +97,9 @@ def transfer_operator(
     )
 
 
-def _enumerated(sgd: SGD) -> Steps:
-    n, eta = sgd.model.n, sgd.learning_rate
-    return lambda theta: (-eta * sgd.model.sample_gradients(theta), np.full(n, 1.0 / n))
+def _samples(sgd: SGD) -> Steps:
+    n, share = sgd.model.n, sgd.learning_rate / sgd.batch_size
+    return lambda theta: (-share * sgd.model.sample_gradients(theta), np.full(n, 1.0 / n))
 
 
 def _skewed(sgd: SGD) -> Steps:
