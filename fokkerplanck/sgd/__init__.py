@@ -9,6 +9,7 @@ from .run import Run
 from .second_order import SecondOrder
 from .simulation import simulate
 from .skewness import SkewCorrection, skew_correction
+from .step_law import transfer_operator
 
 __all__ = [
     "SGD",
@@ -31,4 +32,5 @@ __all__ = [
     "simulate",
     "skew_correction",
     "tanh_neuron",
+    "transfer_operator",
 ]

@@ -104,30 +104,25 @@ def _samples(sgd: SGD) -> Steps:
 
 def _skewed(sgd: SGD) -> Steps:
     r"""Normal quadrature with weights times :math:`1 + \frac16\kappa_{ijk}\mathrm{He}_{ijk}`, κ the third moments of whitened noise."""
-    n, B, eta = sgd.model.n, sgd.batch_size, sgd.learning_rate
+    model, n, B, eta = sgd.model, sgd.model.n, sgd.batch_size, sgd.learning_rate
     spread, skew = 1.0 / B, 1.0 / B**2
     if sgd.sampling == "without_replacement":  # a batch of n − 1 or more has no skewness to speak of where n = 2
         spread *= (n - B) / (n - 1)
         skew *= (n - B) * (n - 2 * B) / ((n - 1) * (n - 2)) if n > 2 else 0.0
-    node, weight = normal_rule(sgd.model.dim)
-    d = sgd.model.dim
-    unit = np.eye(d)
+    node, weight = normal_rule(model.dim)
+    unit = np.eye(model.dim)
     cubic = np.einsum("ik,jk,lk->ijlk", node, node, node)
     for pair in ("ij,lk->ijlk", "il,jk->ijlk", "jl,ik->ijlk"):
         cubic -= np.einsum(pair, unit, node)
 
     def steps(theta: Array) -> tuple[Array, Array]:
-        gradients = sgd.model.sample_gradients(theta)
-        mean = gradients.mean(axis=0)
-        noise = mean - gradients
-        covariance = np.einsum("nim,njm->ijm", noise, noise) / n
+        mean, covariance, _ = model.moments(theta)
         root = covariance_root(spread * covariance)
         size = np.sqrt((root**2).sum(axis=0))  # of the principal axes, the columns of the root
         with np.errstate(divide="ignore", invalid="ignore"):
             axes = np.where(size > FLAT * size.max(axis=0), root / size**2, 0.0)  # an axis without noise has no skewness
-        y = np.einsum("ijm,nim->njm", axes, noise)
-        third = skew / n * np.einsum("nim,njm,nlm->ijlm", y, y, y, optimize=True)
-        increments = eta * (np.einsum("ijm,jk->kim", root, node) - mean)
-        return increments, weight[:, None] * (1.0 + np.einsum("ijlm,ijlk->km", third, cubic) / 6.0)
+        third = -skew * np.einsum("iam,jbm,lcm,ijlm->abcm", axes, axes, axes, model.noise_third_moment(theta), optimize=True)
+        increments = eta * (np.einsum("iam,ak->kim", root, node) - mean)
+        return increments, weight[:, None] * (1.0 + np.einsum("abcm,abck->km", third, cubic) / 6.0)
 
     return steps
