@@ -21,7 +21,7 @@ def first_node(x: float, n: int) -> int:
     """The first of the four nodes about x; beside a wall the four nearest to it."""
     if n == 1:
         return 0
-    return max(0, min(n - 4, int(math.floor(x)) - 1))
+    return max(0, min(n - 4, math.floor(x) - 1))
 
 
 @njit(**OPTIONS)
@@ -87,7 +87,7 @@ def share_offsets(offsets: Array, weights: Array, size: Ints, out: Array) -> Non
     for r in range(rows):
         for k in range(atoms):
             x, y = offsets[k, 0, r], offsets[k, 1, r]
-            i0, j0 = int(math.floor(x)) - 1, int(math.floor(y)) - 1
+            i0, j0 = math.floor(x) - 1, math.floor(y) - 1
             shares(x - i0, size[0], wx)
             shares(y - j0, size[1], wy)
             for i in range(four_x):
@@ -97,12 +97,21 @@ def share_offsets(offsets: Array, weights: Array, size: Ints, out: Array) -> Non
 
 @njit(**OPTIONS)
 def lattice_rows(
-    law: Array, corner: Ints, nodes: Ints, shape: Ints, least: float, start: Ints, data: Array, column: Ints, leaving: Array
+    law: Array,
+    corner: Ints,
+    nodes: Ints,
+    shape: Ints,
+    least: float,
+    start: Ints,
+    data: Array,
+    column: Ints,
+    leaving: Array,
 ) -> None:
     """Laws of increments (rows, *size) as rows of a matrix: entries not below ``least``, the rest added to the largest.
 
-    The window of row r begins at the offset ``corner[r]``; ``nodes[r]`` is where the row starts from. With ``data`` of size 0 only
-    ``start``, the running number of entries, is written. What would lie beyond the grid goes to its rim and into ``leaving``.
+    The window of row r begins at the offset ``corner[r]``; ``nodes[r]`` is where the row starts from. With ``data`` of size 0
+    only ``start``, the running number of entries, is written. What would lie beyond the grid goes to its rim and into
+    ``leaving``.
     """
     rows, m0, m1 = law.shape
     for r in range(rows):

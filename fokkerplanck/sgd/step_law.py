@@ -8,13 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidInput
-from ..solvers.transfer_operator import (
-    Steps,
-    TransferOperator,
-    covariance_root,
-    gaussian_steps,
-    normal_rule,
-)
+from ..solvers.collocation import Steps
+from ..solvers.transfer_operator import TransferOperator, covariance_root, gaussian_steps, normal_rule
 from ..solvers.transfer_operator import transfer_operator as discretise
 
 if TYPE_CHECKING:
@@ -39,9 +34,9 @@ def transfer_operator(
     sgd : SGD
     noise : {"minibatch", "skewed", "gaussian"}, optional
         How minibatches are averaged over. "minibatch": every sample enumerated, and B of them added up: exact; the default
-        where samples are independent. "skewed": a quadrature with the exact mean, covariance and third moments of a minibatch; the
-        default for several drawn without replacement. "gaussian": with the exact mean and covariance only, the chain that has
-        normal noise.
+        where samples are independent. "skewed": a quadrature with the exact mean, covariance and third moments of a
+        minibatch; the default for several drawn without replacement. "gaussian": with the exact mean and covariance only,
+        the chain that has normal noise.
     nodes : int, optional
         Per axis; by default 401 for one parameter and 97 for two.
     widths : float
@@ -54,8 +49,8 @@ def transfer_operator(
     Raises
     ------
     InvalidInput
-        For more than two parameters, ``sampling="epoch"``, whose steps are not independent, an unknown noise, "minibatch" where the
-        samples of a batch depend on each other, or no noise.
+        For more than two parameters, ``sampling="epoch"``, whose steps are not independent, an unknown noise, "minibatch"
+        where the samples of a batch depend on each other, or no noise.
     NotConverged
         As :func:`fokkerplanck.solvers.transfer_operator.transfer_operator`.
 
@@ -78,8 +73,9 @@ def transfer_operator(
         raise InvalidInput(f"noise: expected one of {NOISES}, got {noise!r}")
     if kind == "minibatch" and not independent:
         raise InvalidInput(
-            f"noise: expected 'skewed' or 'gaussian' for {sgd.batch_size} samples drawn without replacement, got 'minibatch': a sum "
-            "of samples that depend on each other is no convolution. Draw them with replacement, or one at a time"
+            f"noise: expected 'skewed' or 'gaussian' for {sgd.batch_size} samples drawn without replacement, got "
+            "'minibatch': a sum of samples that depend on each other is no convolution. Draw them with replacement, or one "
+            "at a time"
         )
     process = sgd.process()
     if kind == "gaussian":
@@ -103,7 +99,7 @@ def _samples(sgd: SGD) -> Steps:
 
 
 def _skewed(sgd: SGD) -> Steps:
-    r"""Normal quadrature with weights times :math:`1 + \frac16\kappa_{ijk}\mathrm{He}_{ijk}`, κ the third moments of whitened noise."""
+    r"""Normal quadrature with weights times :math:`1 + \frac16\kappa_{ijk}\mathrm{He}_{ijk}`, κ of whitened noise."""
     model, n, B, eta = sgd.model, sgd.model.n, sgd.batch_size, sgd.learning_rate
     spread, skew = 1.0 / B, 1.0 / B**2
     if sgd.sampling == "without_replacement":  # a batch of n − 1 or more has no skewness to speak of where n = 2
@@ -120,8 +116,12 @@ def _skewed(sgd: SGD) -> Steps:
         root = covariance_root(spread * covariance)
         size = np.sqrt((root**2).sum(axis=0))  # of the principal axes, the columns of the root
         with np.errstate(divide="ignore", invalid="ignore"):
-            axes = np.where(size > FLAT * size.max(axis=0), root / size**2, 0.0)  # an axis without noise has no skewness
-        third = -skew * np.einsum("iam,jbm,lcm,ijlm->abcm", axes, axes, axes, model.noise_third_moment(theta), optimize=True)
+            axes = np.where(
+                size > FLAT * size.max(axis=0), root / size**2, 0.0
+            )  # an axis without noise has no skewness
+        third = -skew * np.einsum(
+            "iam,jbm,lcm,ijlm->abcm", axes, axes, axes, model.noise_third_moment(theta), optimize=True
+        )
         increments = eta * (np.einsum("iam,ak->kim", root, node) - mean)
         return increments, weight[:, None] * (1.0 + np.einsum("abcm,abck->km", third, cubic) / 6.0)
 

@@ -4,11 +4,12 @@ r"""The transfer operator of a Markov chain of small steps, in one and two dimen
 
     T_{rc} = \mathrm{E}\bigl[\ell_c(\theta') \mid \theta = x_r\bigr], \qquad \pi T = \pi, \qquad \sum_c \pi_c = 1,
 
-with nodes :math:`x_r` of a uniform grid in whitened coordinates and :math:`\ell_c` the piecewise cubic Lagrange polynomial that is
-one at node c and zero at the others. Rows sum to one, and for every cubic polynomial f the mean :math:`\mathrm{E}[f(\theta')]` after
-one step is exact: moments that close, such as those of least squares up to the third, come out at round-off. Sharing out a
-point between two nodes or among cells, Ulam's way, widens the law by :math:`h^2/6` in every step instead. The price is that
-entries, and densities far out in the tails, may be negative; they are left as they are, and ``negative`` says how much there is.
+with nodes :math:`x_r` of a uniform grid in whitened coordinates and :math:`\ell_c` the piecewise cubic Lagrange polynomial
+that is one at node c and zero at the others. Rows sum to one, and for every cubic polynomial f the mean
+:math:`\mathrm{E}[f(\theta')]` after one step is exact: moments that close, such as those of least squares up to the third,
+come out at round-off. Sharing out a point between two nodes or among cells, Ulam's way, widens the law by :math:`h^2/6` in
+every step instead. The price is that entries, and densities far out in the tails, may be negative; they are left as they
+are, and ``negative`` says how much there is.
 
 References: S. M. Ulam, *A Collection of Mathematical Problems*, Interscience 1960 (cells); J. Ding, A. Zhou, *Statistical
 Properties of Deterministic Systems*, Springer 2009, doi:10.1007/978-3-540-85367-1 (projections of higher order); R. B. Lehoucq,
@@ -18,18 +19,15 @@ D. C. Sorensen, C. Yang, *ARPACK Users' Guide*, SIAM 1998, doi:10.1137/1.9780898
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 from numpy.polynomial.hermite_e import hermegauss
 from numpy.polynomial.legendre import leggauss
 from numpy.typing import ArrayLike, NDArray
-from scipy.fft import irfft2, next_fast_len, rfft2
 from scipy.linalg import eigvalsh
 from scipy.ndimage import map_coordinates
 
@@ -37,31 +35,26 @@ from ..errors import InvalidInput, NotConverged
 from ..grid import Grid
 from ..kernels import deposit
 from ..process import DiffusionProcess
+from .collocation import Steps, WhitenedGrid, assemble
 from .hermite import Moments
 
 Array = NDArray[np.float64]
-Steps = Callable[[Array], tuple[Any, Any]]
 
 NODES = {1: 401, 2: 97}  # a seventh of a standard deviation in two dimensions: covariances to a few 1e-6 of themselves
 FEWEST = 33  # half a standard deviation, and one on the coarser grid behind the error estimate
-NUMBERS = 2**18  # coordinates of images held at a time: 2 MiB, which stays in cache while it is shared out
 QUADRATURE = 9  # Gauss–Hermite points per dimension of the noise: its polynomial moments up to the 17th
 ALONG = 4  # Gauss–Legendre points on the line of a step, exact for cubic polynomials times a cubic one
 # Coordinates are whitened by the covariance last computed until its deviations move by less than this: the grid has to hold
 # the law, not to fit it.
 SETTLED = 0.1
 SWEEPS = 4
-LEAVING = 1e-5  # of the probability may step off the grid per relaxation time; what it moves of the moments is of that size
+LEAVING = (
+    1e-5  # of the probability may step off the grid per relaxation time; what it moves of the moments is of that size
+)
 RESIDUAL = 1e-7  # ‖πT − π‖₁ over the spectral gap: how far π may be from the left eigenvector, in probability
-ONE = 1e-12  # weights of a step may miss a sum of 1 by the round-off of some thousand terms
 MODES = 6  # eigenvalues computed; those beyond the second serve Arnoldi's method as a buffer
 KRYLOV = 40
 RESTARTS = 2000
-SLACK = 1e-9  # of a node: the outermost nodes themselves, placed with round-off, are on the grid
-# The window of a sum of draws, in standard deviations either way, to begin with; it widens until the law at its rim is below RIM.
-WINDOW = 10.0
-RIM = 1e-11
-LEAST = 1e-13  # smaller entries of the law of a sum, down to 1e-17, the round-off of its Fourier transform, join the largest
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,16 +64,12 @@ class TransferOperator:
     Attributes
     ----------
     matrix : csr_array, shape (N, N)
-        :math:`T_{rc}`, from node r to node c, N the product of ``shape``; rows sum to 1.
-    shape : tuple of int
-        Nodes per axis.
-    centre : ndarray, shape (d,)
-    root : ndarray, shape (d, d)
-        Node z of the whitened grid, in ±``widths`` per axis, is at θ = centre + root z.
-    widths : float
+        :math:`T_{rc}`, from node r to node c, N the number of nodes; rows sum to 1.
+    grid : WhitenedGrid
+        The nodes: ``shape``, and θ = ``centre`` + ``root`` z with z in ±``widths`` per axis.
     time_step : float
         Time per step of the chain.
-    probability : ndarray, shape ``shape``
+    probability : ndarray, shape ``grid.shape``
         π, the weights of the nodes; they sum to 1 and may be slightly negative in the tails.
     moments : Moments
         Of π; ``error`` is a third of the change from an operator with half the nodes per axis: the error if it fell with the
@@ -94,10 +83,7 @@ class TransferOperator:
     """
 
     matrix: Any = field(repr=False)
-    shape: tuple[int, ...]
-    centre: Array
-    root: Array
-    widths: float
+    grid: WhitenedGrid
     time_step: float
     probability: Array = field(repr=False)
     moments: Moments = field(repr=False)
@@ -107,18 +93,13 @@ class TransferOperator:
 
     @property
     def points(self) -> Array:
-        """θ of the nodes, shape (d, *shape)."""
-        return np.asarray(_nodes(self.shape, self.centre, self.root, self.widths).reshape(-1, *self.shape))
-
-    @property
-    def volume(self) -> float:
-        """Volume of θ that belongs to one node."""
-        return float(abs(np.linalg.det(self.root)) * np.prod([2.0 * self.widths / (n - 1) for n in self.shape]))
+        """θ of the nodes, shape (d, *grid.shape)."""
+        return self.grid.points.reshape(-1, *self.grid.shape)
 
     @property
     def density(self) -> Array:
-        """π per volume of θ, shape ``shape``."""
-        return self.probability / self.volume
+        """π per volume of θ, shape ``grid.shape``."""
+        return self.probability / self.grid.volume
 
     @property
     def negative(self) -> float:
@@ -132,9 +113,10 @@ class TransferOperator:
 
     @cached_property
     def current(self) -> Array:
-        r"""Probability current at the nodes, shape (d, *shape), per unit time.
+        r"""Probability current at the nodes, shape (d, *grid.shape), per unit time.
 
-        .. math:: J(x) = \frac{1}{\Delta t}\int_0^1 \mathrm{E}\bigl[\Delta\theta\;\delta(\theta + s\,\Delta\theta - x)\bigr]\,ds,
+        .. math:: J(x) = \frac{1}{\Delta t}\int_0^1
+            \mathrm{E}\bigl[\Delta\theta\;\delta(\theta + s\,\Delta\theta - x)\bigr]\,ds,
 
         each step drawn as a straight line. Counts of the faces that these lines cross estimate the same current: it is the one
         that is exactly conserved by a chain in steps. :math:`\frac12\int(x_iJ_j - x_jJ_i)` is the circulation of ``moments``.
@@ -142,13 +124,10 @@ class TransferOperator:
         node, share = leggauss(ALONG)
         out = np.zeros((2, self.probability.size))
         pointers, columns = self.matrix.indptr.astype(np.int64), self.matrix.indices.astype(np.int64)
-        mass = self.probability.ravel()
-        deposit.share_lines(
-            pointers, columns, self.matrix.data, mass, _padded(self.shape), 0.5 * (node + 1), 0.5 * share, out
-        )
-        spacing = 2.0 * self.widths / (np.array(self.shape) - 1.0)
-        flow = self.root @ (spacing[:, None] * out[: len(self.shape)])
-        return np.asarray(flow.reshape(-1, *self.shape) / (self.volume * self.time_step))
+        mass, grid = self.probability.ravel(), self.grid
+        deposit.share_lines(pointers, columns, self.matrix.data, mass, grid.padded, 0.5 * (node + 1), 0.5 * share, out)
+        flow = grid.root @ (grid.spacing[:, None] * out[: len(grid.shape)])
+        return np.asarray(flow.reshape(-1, *grid.shape) / (grid.volume * self.time_step))
 
     def density_at(self, theta: ArrayLike) -> Array:
         """The density at points θ of shape (d, ...), by cubic splines through the nodes; zero beyond the grid.
@@ -159,10 +138,10 @@ class TransferOperator:
             For points of another dimension.
         """
         points = np.asarray(theta, dtype=float)
-        d = len(self.shape)
+        d = len(self.grid.shape)
         if points.ndim == 0 or points.shape[0] != d:
             raise InvalidInput(f"theta: expected shape ({d}, ...), one row per coordinate, got {points.shape}")
-        z = _whiten(points.reshape(d, -1), self.shape, self.centre, self.root, self.widths)[:d]
+        z = self.grid.place(points.reshape(d, -1))[:d]
         return np.asarray(map_coordinates(self.density, z, order=3, mode="constant").reshape(points.shape[1:]))
 
     def probabilities(self, grid: Grid) -> Array:
@@ -173,9 +152,9 @@ class TransferOperator:
         InvalidInput
             For a grid of another dimension, or with stretched axes.
         """
-        if grid.dim != len(self.shape) or not grid.uniform:
+        if grid.dim != len(self.grid.shape) or not grid.uniform:
             raise InvalidInput(
-                f"grid: expected {len(self.shape)} uniform axes, as many as the chain has coordinates, got {grid.dim}, "
+                f"grid: expected {len(self.grid.shape)} uniform axes, as many as the chain has coordinates, got {grid.dim}, "
                 f"uniform: {grid.uniform}"
             )
         node, weight = leggauss(3)
@@ -188,9 +167,10 @@ class TransferOperator:
 
 
 def gaussian_steps(process: DiffusionProcess, time_step: float) -> Steps:
-    r"""Steps :math:`\Delta\theta = b\,\Delta t + \sqrt{2D\,\Delta t}\,\xi` of an Itô process, ξ standard normal, for `transfer_operator`.
+    r"""Steps :math:`\Delta\theta = b\,\Delta t + \sqrt{2D\,\Delta t}\,\xi` of an Itô process, for `transfer_operator`.
 
-    The integral over ξ is a product of nine-point Gauss–Hermite rules along the axes of D, which may be singular.
+    ξ is standard normal. The integral over ξ is a product of nine-point Gauss–Hermite rules along the axes of D, which may
+    be singular.
 
     Parameters
     ----------
@@ -298,13 +278,15 @@ def transfer_operator(
     """
     centre, spread, number = _check(draws, mean, covariance, time_step, nodes, widths)
     for _ in range(SWEEPS):
-        coarse = _law(steps, draws, number // 2 + 1, centre, spread, time_step, widths)
-        shift = np.linalg.solve(coarse.root, coarse.moments.mean - centre)
+        root = np.asarray(np.linalg.cholesky(spread), dtype=float)
+        grid = WhitenedGrid((number // 2 + 1,) * centre.size, centre, root, float(widths))
+        coarse = _law(steps, draws, grid, time_step)
+        shift = np.linalg.solve(root, coarse.moments.mean - centre)
         ratios = eigvalsh(coarse.moments.covariance, spread)
         if not (np.isfinite(ratios).all() and ratios[0] > 0.0):
             raise NotConverged(
                 f"transfer operator: expected a positive definite covariance, got {coarse.moments.covariance.tolist()} on "
-                f"{coarse.shape} nodes. They do not resolve the law or hold only part of it: try another mean and covariance, "
+                f"{grid.shape} nodes. They do not resolve the law or hold only part of it: try another mean and covariance, "
                 "or more nodes",
                 best=coarse,
             )
@@ -317,7 +299,7 @@ def transfer_operator(
             f"{np.sqrt(ratios).round(3).tolist()} after {SWEEPS} grids: the law is too wide for any, or lies in several places",
             best=coarse,
         )
-    fine = _law(steps, draws, number, centre, spread, time_step, widths)
+    fine = _law(steps, draws, replace(grid, shape=(number,) * centre.size), time_step)
     change = {
         f.name: np.abs(getattr(fine.moments, f.name) - getattr(coarse.moments, f.name)) / 3.0
         for f in fields(Moments)
@@ -328,16 +310,12 @@ def transfer_operator(
     return fine
 
 
-def _law(
-    steps: Steps, draws: int, number: int, centre: Array, spread: Array, time_step: float, widths: float
-) -> TransferOperator:
+def _law(steps: Steps, draws: int, grid: WhitenedGrid, time_step: float) -> TransferOperator:
     """The operator on one grid, and whatever stationary law it has."""
-    root = np.asarray(np.linalg.cholesky(spread), dtype=float)
-    shape = (number,) * centre.size
-    matrix, drift, leaving = _assemble(steps, draws, shape, centre, root, widths)
+    matrix, drift, leaving = assemble(steps, draws, grid)
     transposed = matrix.T.tocsr()
-    theta = _nodes(shape, centre, root, widths)
-    start = np.exp(-0.5 * (np.linalg.solve(root, theta - centre[:, None]) ** 2).sum(axis=0))
+    theta = grid.points
+    start = np.exp(-0.5 * (np.linalg.solve(grid.root, theta - grid.centre[:, None]) ** 2).sum(axis=0))
     try:
         values, vectors = spla.eigs(transposed, k=MODES, v0=start, ncv=KRYLOV, maxiter=RESTARTS, tol=1e-13)
     except spla.ArpackNoConvergence as error:
@@ -348,7 +326,7 @@ def _law(
         ) from error
     order = np.argsort(-np.abs(values))
     values = values[order]
-    if centre.size == 1:
+    if len(grid.shape) == 1:
         pi = _fixed_point(transposed)
     else:
         pi = vectors[:, order[0]].real
@@ -356,12 +334,9 @@ def _law(
     drift /= time_step
     return TransferOperator(
         matrix=matrix,
-        shape=shape,
-        centre=centre,
-        root=root,
-        widths=widths,
+        grid=grid,
         time_step=time_step,
-        probability=pi.reshape(shape),
+        probability=pi.reshape(grid.shape),
         moments=_moments(theta, pi, drift),
         eigenvalues=values,
         leaving=float(np.abs(pi) @ leaving),
@@ -382,130 +357,7 @@ def _moments(theta: Array, pi: Array, drift: Array) -> Moments:
     covariance = (x * pi) @ x.T
     flow = (x * pi) @ drift.T
     width = np.sqrt(np.abs(np.diag(covariance)))  # a negative variance is refused by the caller
-    return Moments(
-        mean, covariance, 0.5 * (flow - flow.T), x**3 @ pi / width**3, x**4 @ pi / width**4 - 3.0
-    )
-
-
-def _assemble(
-    steps: Steps, draws: int, shape: tuple[int, ...], centre: Array, root: Array, widths: float
-) -> tuple[Any, Array, Array]:
-    """The matrix, the mean increment at every node and the probability of leaving from it."""
-    size = math.prod(shape)
-    blocks, drift, leaving = [], np.empty((centre.size, size)), np.empty(size)
-    spacing = 2.0 * widths / (np.array(shape) - 1.0)
-    origins = _whiten(_nodes(shape, centre, root, widths), shape, centre, root, widths)
-    for part, images, weights in _images(steps, shape, centre, root, widths):
-        offsets = images - origins[:, part]
-        moved = draws * np.einsum("km,kim->im", weights, offsets)[: centre.size]
-        drift[:, part] = root @ (spacing[:, None] * moved)
-        if draws == 1:
-            block, leaving[part] = _rows(images, weights, shape)
-        else:
-            block, leaving[part] = _sums(offsets, weights, draws, np.arange(part.start, part.stop), shape)
-        blocks.append(block)
-    return sp.vstack(blocks, format="csr"), drift, leaving
-
-
-def _rows(images: Array, weights: Array, shape: tuple[int, ...]) -> tuple[Any, Array]:
-    """Every image shared among the nodes about it; beyond the grid it is moved to the rim."""
-    padded, rows = _padded(shape), images.shape[2]
-    last = (padded - 1.0)[:, None]
-    outside = ((images < -SLACK) | (images > last + SLACK)).any(axis=1)
-    inside = np.clip(images, 0.0, last)
-    first, extent = np.empty((rows, 2), np.int64), np.empty((rows, 2), np.int64)
-    deposit.nodes_reached(inside, padded, first, extent)
-    start = np.concatenate([[0], np.cumsum(extent.prod(axis=1))])
-    data, column = np.empty(start[-1]), np.empty(start[-1], np.int64)
-    deposit.share_rows(inside, weights, padded, first, extent, start, data, column)
-    block = sp.csr_array((data, column, start), shape=(rows, math.prod(shape)))
-    block.eliminate_zeros()
-    return block, (np.abs(weights) * outside).sum(axis=0)
-
-
-def _sums(
-    offsets: Array, weights: Array, draws: int, nodes: NDArray[np.int64], shape: tuple[int, ...]
-) -> tuple[Any, Array]:
-    """The law of a sum of independent increments: one of them on a lattice, and the power of its Fourier transform."""
-    padded, rows = _padded(shape), offsets.shape[2]
-    mean = np.einsum("km,kim->im", weights, offsets)
-    deviation = np.sqrt(np.einsum("km,kim->im", weights, (offsets - mean) ** 2))
-    reach = np.ptp(offsets, axis=0)
-    window = np.minimum(draws * reach, 2.0 * WINDOW * math.sqrt(draws) * deviation + reach).max(axis=1) + 8.0
-    while True:
-        size = np.array([next_fast_len(math.ceil(w), real=True) if n > 1 else 1 for w, n in zip(window, padded, strict=True)])
-        law = np.zeros((rows, *size))
-        deposit.share_offsets(offsets, weights, size, law)
-        law = irfft2(_power(rfft2(law), draws), s=size)
-        corner = np.floor(draws * mean.T).astype(np.int64) - size // 2
-        rim = [np.take_along_axis(law, (corner[:, a] % size[a]).reshape(-1, 1, 1), a + 1) for a in range(2) if size[a] > 1]
-        if max(np.abs(line).max() for line in rim) < RIM:
-            break
-        window = 1.25 * window
-    start, leaving = np.zeros(rows + 1, np.int64), np.empty(rows)
-    empty = (np.empty(0), np.empty(0, np.int64))
-    deposit.lattice_rows(law, corner, nodes, padded, LEAST, start, *empty, leaving)
-    data, column = np.empty(start[-1]), np.empty(start[-1], np.int64)
-    deposit.lattice_rows(law, corner, nodes, padded, LEAST, start, data, column, leaving)
-    block = sp.csr_array((data, column, start), shape=(rows, math.prod(shape)))
-    block.sum_duplicates()
-    return block, leaving
-
-
-def _power(base: NDArray[np.complex128], exponent: int) -> NDArray[np.complex128]:
-    """By squaring: `numpy.power` of complex numbers takes logarithms, and as long as both transforms."""
-    if exponent == 1:
-        return base
-    square = _power(base, exponent // 2) ** 2
-    return square * base if exponent % 2 else square
-
-
-def _images(
-    steps: Steps, shape: tuple[int, ...], centre: Array, root: Array, widths: float
-) -> Iterator[tuple[slice, Array, Array]]:
-    """Rows at a time: where their steps lead, (k, 2, rows) in units of nodes, and the weights (k, rows)."""
-    theta = _nodes(shape, centre, root, widths)
-    start, count = 0, 1
-    while start < theta.shape[1]:
-        part = slice(start, min(start + count, theta.shape[1]))
-        points = theta[:, part]
-        increments, weights = (np.asarray(a, dtype=float) for a in steps(points))
-        atoms = increments.shape[0] if increments.ndim == 3 else 0
-        if increments.shape[1:] != points.shape or weights.shape not in ((atoms,), (atoms, points.shape[1])):
-            raise InvalidInput(
-                f"steps(theta): expected increments of shape (k, d, m) for points of shape (d, m) = {points.shape} and weights of "
-                f"shape (k,) or (k, m), got {increments.shape} and {weights.shape}"
-            )
-        weights = np.ascontiguousarray(np.broadcast_to(weights.reshape(atoms, -1), (atoms, points.shape[1])))
-        total = np.abs(weights.sum(axis=0) - 1.0).max()
-        if not (np.isfinite(increments).all() and total < ONE):
-            raise InvalidInput(
-                f"steps(theta): expected finite increments with weights that sum to 1, got finite: {np.isfinite(increments).all()}, "
-                f"sums off by up to {total:.3g}. The nodes lie up to {widths:g} standard deviations from the mean: lower widths if "
-                "the steps overflow there"
-            )
-        images = points + increments
-        flat = np.moveaxis(images, 1, 0).reshape(len(points), -1)
-        placed = _whiten(flat, shape, centre, root, widths).reshape(2, atoms, -1)
-        yield part, np.ascontiguousarray(np.moveaxis(placed, 0, 1)), weights
-        start, count = part.stop, max(1, NUMBERS // (2 * atoms))
-
-
-def _nodes(shape: tuple[int, ...], centre: Array, root: Array, widths: float) -> Array:
-    """θ of all nodes, shape (d, N)."""
-    axes = np.meshgrid(*[np.linspace(-widths, widths, n) for n in shape], indexing="ij")
-    return np.asarray(centre[:, None] + root @ np.stack([axis.ravel() for axis in axes]))
-
-
-def _whiten(theta: Array, shape: tuple[int, ...], centre: Array, root: Array, widths: float) -> Array:
-    """Points (d, m) in units of nodes, shape (2, m): the second row is zero in one dimension."""
-    z = np.linalg.solve(root, theta - centre[:, None])
-    placed = (z + widths) * ((np.array(shape) - 1.0) / (2.0 * widths))[:, None]
-    return np.concatenate([placed, np.zeros((2 - len(placed), placed.shape[1]))])
-
-
-def _padded(shape: tuple[int, ...]) -> NDArray[np.int64]:
-    return np.array((*shape, 1)[:2], dtype=np.int64)
+    return Moments(mean, covariance, 0.5 * (flow - flow.T), x**3 @ pi / width**3, x**4 @ pi / width**4 - 3.0)
 
 
 def _verify(law: TransferOperator) -> None:
@@ -514,16 +366,18 @@ def _verify(law: TransferOperator) -> None:
     gap = 1.0 - second
     if abs(first - 1.0) > RESIDUAL * max(gap, 0.0) or not gap > 0.0 or law.residual > RESIDUAL * gap:
         raise NotConverged(
-            f"transfer operator: expected one eigenvalue 1 with πT = π to {RESIDUAL:g} of the spectral gap, got eigenvalues "
-            f"{law.eigenvalues[:3].tolist()} and ‖πT − π‖₁ = {law.residual:.3g}. Parts of the grid hardly exchange probability, or "
-            "steps far from the mean diverge: lower widths, or start with the mean and covariance of one part",
+            f"transfer operator: expected one eigenvalue 1 with πT = π to {RESIDUAL:g} of the spectral gap, got "
+            f"eigenvalues {law.eigenvalues[:3].tolist()} and ‖πT − π‖₁ = {law.residual:.3g}. Parts of the grid hardly "
+            "exchange probability, or steps far from the mean diverge: lower widths, or start with the mean and covariance "
+            "of one part",
             best=law,
         )
     lost = law.leaving / -math.log(second)
     if lost > LEAVING:
         raise NotConverged(
             f"transfer operator: expected at most {LEAVING:g} of the probability to leave the grid per relaxation time, got "
-            f"{lost:.3g} at widths={law.widths:g}. Raise widths, and nodes with them; tails that fall like a power leave any grid",
+            f"{lost:.3g} at widths={law.grid.widths:g}. Raise widths, and nodes with them; tails that fall like a power "
+            "leave any grid",
             best=law,
         )
 
@@ -540,7 +394,8 @@ def _check(
         )
     if centre.shape != (d,) or spread.shape != (d, d) or not np.isfinite(centre).all():
         raise InvalidInput(
-            f"mean and covariance: expected finite arrays of shapes ({d},) and ({d}, {d}), got {centre.shape} and {spread.shape}"
+            f"mean and covariance: expected finite arrays of shapes ({d},) and ({d}, {d}), got {centre.shape} and "
+            f"{spread.shape}"
         )
     if not np.isfinite(spread).all() or not np.allclose(spread, spread.T) or np.linalg.eigvalsh(spread)[0] <= 0.0:
         raise InvalidInput(f"covariance: expected a symmetric positive definite matrix, got {spread.tolist()}")
