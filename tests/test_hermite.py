@@ -244,7 +244,7 @@ def test_least_squares_beyond_the_stability_edge_is_refused():
         ({"sampling": "epoch"}, "sampling"),
         ({"noise": "levy"}, "noise"),
         ({"sampling": "without_replacement", "batch_size": 4}, "less than the 4 samples"),
-        ({"degree": 5}, "degree"),
+        ({"degree": 7}, "degree"),
         ({"mean": [0, 0, 0]}, "mean and covariance"),
         ({"covariance": [[1, 2], [2, 1]]}, "positive definite"),
         ({"covariance": [[1, np.nan], [0, 1]]}, "positive definite"),

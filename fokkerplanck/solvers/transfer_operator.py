@@ -19,7 +19,7 @@ D. C. Sorensen, C. Yang, *ARPACK Users' Guide*, SIAM 1998, doi:10.1137/1.9780898
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -75,7 +75,8 @@ class TransferOperator:
         π, the weights of the nodes; they sum to 1 and may be slightly negative in the tails.
     moments : Moments
         Of π; ``error`` is a third of the change from an operator with half the nodes per axis: the error if it fell with the
-        square of the spacing. It falls with the fourth power where the law is resolved, and is smaller still.
+        square of the spacing. It falls with the fourth power where the law is resolved, and is smaller still. What ``lost``
+        would add to the moments if it were at the rim is added.
     eigenvalues : ndarray of complex
         The largest by modulus, the first of them 1.
     leaving : float
@@ -116,6 +117,11 @@ class TransferOperator:
     def relaxation_times(self) -> Array:
         r""":math:`-\Delta t/\ln|\lambda_k|` of the eigenvalues below 1, in units of time, the slowest first."""
         return np.asarray(-self.time_step / np.log(np.abs(self.eigenvalues[1:])))
+
+    @property
+    def lost(self) -> float:
+        """Probability that leaves the grid per relaxation time: about what the law has beyond it."""
+        return float(self.leaving / -np.log(np.abs(self.eigenvalues[1])))
 
     @cached_property
     def current(self) -> Array:
@@ -306,14 +312,29 @@ def transfer_operator(
             best=coarse,
         )
     fine = _law(steps, draws, replace(grid, shape=(number,) * centre.size), time_step)
-    change = {
-        f.name: np.abs(getattr(fine.moments, f.name) - getattr(coarse.moments, f.name)) / 3.0
-        for f in fields(Moments)
-        if f.name != "error"
-    }
-    fine = replace(fine, moments=replace(fine.moments, error=Moments(**change)))
+    return _judged(fine, coarse)
+
+
+def _judged(fine: TransferOperator, coarse: TransferOperator) -> TransferOperator:
+    """The finer law with the errors of its moments, refused if it is none."""
     _verify(fine)
-    return fine
+    deviation = np.sqrt(np.diag(fine.moments.covariance))
+    reach = fine.lost * fine.grid.widths ** np.arange(5)  # what left would be about as far out as the rim, and farther
+    drift = fine.grid.widths**2 / fine.relaxation_times[-1] * fine.lost
+    units = {
+        "mean": reach[1] * deviation,
+        "covariance": reach[2] * np.outer(deviation, deviation),
+        "circulation": drift * np.outer(deviation, deviation),
+        "skewness": reach[3],
+        "excess_kurtosis": reach[4],
+        "entropy_production": 0.0,
+    }
+    change = {
+        name: np.abs(getattr(fine.moments, name) - getattr(coarse.moments, name)) / 3.0 + beyond
+        for name, beyond in units.items()
+    }
+    change["circulation"] *= 1.0 - np.eye(len(deviation))  # antisymmetric: its diagonal is zero
+    return replace(fine, moments=replace(fine.moments, error=Moments(**change)))
 
 
 def _law(steps: Steps, draws: int, grid: WhitenedGrid, time_step: float) -> TransferOperator:
@@ -378,11 +399,10 @@ def _verify(law: TransferOperator) -> None:
             "of one part",
             best=law,
         )
-    lost = law.leaving / -math.log(second)
-    if lost > LEAVING:
+    if law.lost > LEAVING:
         raise NotConverged(
             f"transfer operator: expected at most {LEAVING:g} of the probability to leave the grid per relaxation time, got "
-            f"{lost:.3g} at widths={law.grid.widths:g}. Raise widths, and nodes with them; tails that fall like a power "
+            f"{law.lost:.3g} at widths={law.grid.widths:g}. Raise widths, and nodes with them; tails that fall like a power "
             "leave any grid",
             best=law,
         )
