@@ -203,7 +203,7 @@ def test_logistic_regression_against_an_independent_implementation(logistic):
         np.testing.assert_allclose(got.circulation[0, 1], circulation, rtol=EXPANDED)
         np.testing.assert_allclose(got.skewness, skewness, atol=EXPANDED)
         assert got.error is not None
-        assert 0 < got.error.covariance.max() < EXPANDED * got.covariance.max()
+        assert 0 < got.error.covariance.max() < 10 * EXPANDED * got.covariance.max()  # the larger of two changes
 
 
 def test_half_the_data_without_replacement_stays_accurate(logistic):
