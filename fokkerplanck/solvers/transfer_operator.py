@@ -319,22 +319,18 @@ def _judged(fine: TransferOperator, coarse: TransferOperator) -> TransferOperato
     """The finer law with the errors of its moments, refused if it is none."""
     _verify(fine)
     deviation = np.sqrt(np.diag(fine.moments.covariance))
-    reach = fine.lost * fine.grid.widths ** np.arange(5)  # what left would be about as far out as the rim, and farther
-    drift = fine.grid.widths**2 / fine.relaxation_times[-1] * fine.lost
-    units = {
-        "mean": reach[1] * deviation,
-        "covariance": reach[2] * np.outer(deviation, deviation),
-        "circulation": drift * np.outer(deviation, deviation),
-        "skewness": reach[3],
-        "excess_kurtosis": reach[4],
-        "entropy_production": 0.0,
-    }
-    change = {
-        name: np.abs(getattr(fine.moments, name) - getattr(coarse.moments, name)) / 3.0 + beyond
-        for name, beyond in units.items()
-    }
-    change["circulation"] *= 1.0 - np.eye(len(deviation))  # antisymmetric: its diagonal is zero
-    return replace(fine, moments=replace(fine.moments, error=Moments(**change)))
+    area = np.outer(deviation, deviation)
+    units = {"mean": deviation, "covariance": area, "skewness": np.ones_like(deviation)}
+    units |= {"excess_kurtosis": units["skewness"], "circulation": area * (1.0 - np.eye(len(deviation)))}
+    # what left would be as far out as the rim, and its drift that far within the fastest relaxation time
+    beyond = {name: fine.lost * fine.grid.widths ** (k + 1) for k, name in enumerate(list(units)[:4])}
+    beyond["circulation"] = beyond["covariance"] / fine.relaxation_times[-1]
+    error = {}
+    for name, unit in units.items():
+        change = np.abs(getattr(fine.moments, name) - getattr(coarse.moments, name))
+        worst = np.max(change[unit > 0.0] / unit[unit > 0.0], initial=0.0)  # a single entry may agree by accident
+        error[name] = unit * (worst / 3.0 + beyond[name])
+    return replace(fine, moments=replace(fine.moments, error=Moments(**error)))
 
 
 def _law(steps: Steps, draws: int, grid: WhitenedGrid, time_step: float) -> TransferOperator:
