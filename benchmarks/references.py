@@ -27,7 +27,6 @@ import fokkerplanck as fp
 from fokkerplanck import sgd
 from fokkerplanck.compare import total_variation
 from fokkerplanck.measured import measure
-from fokkerplanck.sgd.skewness import skew_correction
 from fokkerplanck.solvers import Moments, chain_moments, hermite_moments
 
 TABLES = Path(fp.__file__).parent / "cases" / "data"
@@ -108,12 +107,14 @@ def model(name: str) -> sgd.LossModel:
     raise ValueError(f"no recipe for {name!r}")
 
 
+@cache
 def descent(case: str) -> sgd.SGD:
     """The SGD of a reference case."""
     entry = REFERENCES[case]
     return sgd.SGD(model(case.split("|")[0]), learning_rate=entry["eta"], batch_size=entry["B"])
 
 
+@cache
 def oracle(chain: sgd.SGD, law: str) -> Moments:
     """Moments without a grid of the diffusion ("fp"), the chain with normal noise ("em") or SGD ("sgd")."""
     guess = {"mean": chain.model.minimum, "covariance": chain.covariance()}
@@ -176,7 +177,7 @@ def shape_of(solution: fp.Solution, power: int) -> np.ndarray:
 
 
 def finite_volumes(case: str, chain: sgd.SGD) -> Moments:
-    """Moments of the solution on a grid, with the errors that the grids behind it imply; in the box of the reference, if any."""
+    """Moments of the solution on a grid, with the errors that grids behind it imply; in the box of the reference, if any."""
     box = REFERENCES[case].get("box")
     where = chain.box(widths=8.0) if box is None else fp.Box([box[0]], [box[1]])
     solution = fp.solve_stationary(chain.process(), where, rtol=1e-3 if box is None else 1e-6)
@@ -306,7 +307,7 @@ def distances(eta: float, batch: int, updates: float, cells: int) -> None:
         add(f"diffusion, order {order}", lambda s=solution: s.density.values * grid.cell_volume)
         add(
             f"diffusion, order {order}, skew",
-            lambda s=solution, o=order: skew_correction(s, chain, order=o).density.values * grid.cell_volume,
+            lambda s=solution, o=order: sgd.skew_correction(s, chain, order=o).density.values * grid.cell_volume,
         )
     run = chain.simulate(grid=grid, chains=1024, steps=max(1000, int(updates / 1024 / batch)), rng=SEED, progress=False)
     block = cells // 2
