@@ -246,6 +246,17 @@ def test_sgd_that_has_no_operator():
         gaussian_steps(rotating(), 0.0)
 
 
+def test_noise_that_is_not_of_minibatches_is_not_left_out():
+    class Heated(sgd.SGD):
+        def process(self, **options):
+            return super().process(isotropic=0.1)
+
+    heated = Heated(sgd.linear_regression(X, Y, l2=0.3), learning_rate=0.1, batch_size=1)
+    with pytest.raises(fp.InvalidInput, match="no noise but that of its minibatches"):
+        sgd.transfer_operator(heated)
+    assert sgd.transfer_operator(heated, noise="gaussian", nodes=33).moments.covariance[0, 0] > 0.05
+
+
 def test_points_and_grids_of_another_dimension():
     chain = transfer_operator(lambda theta: (-0.1 * theta + np.array([-1, 1])[:, None, None], np.full(2, 0.5)), mean=[0],
                               covariance=[[5.0]])  # fmt: skip

@@ -19,6 +19,9 @@ Array = NDArray[np.float64]
 
 # Axes of the noise below this share of the largest carry round-off of the covariance, which is squared: 1e-16
 FLAT = 1e-7
+SAME = (
+    1e-9  # two ways to sum the same covariance differ by round-off; other noise of a share below this does not matter
+)
 NOISES = ("minibatch", "skewed", "gaussian")
 
 
@@ -82,6 +85,7 @@ def transfer_operator(
         steps = gaussian_steps(process, sgd.learning_rate)
     else:
         steps = _samples(sgd) if kind == "minibatch" else _skewed(sgd)
+        _check_complete(sgd, steps, sgd.batch_size if kind == "minibatch" else 1, kind)
     return discretise(
         steps,
         draws=sgd.batch_size if kind == "minibatch" else 1,
@@ -91,6 +95,21 @@ def transfer_operator(
         nodes=nodes,
         widths=widths,
     )
+
+
+def _check_complete(sgd: SGD, steps: Steps, draws: int, kind: str) -> None:
+    """Refuse an SGD whose steps have other noise than that of minibatches: its diffusion says so at the minimum."""
+    point = sgd.model.minimum[:, None]
+    increments, weights = (np.asarray(a) for a in steps(point))
+    weights = weights.reshape(len(weights), -1)[:, 0]
+    deviation = increments[:, :, 0] - weights @ increments[:, :, 0]
+    covariance = draws * (deviation.T * weights) @ deviation
+    expected = 2.0 * sgd.learning_rate * sgd.process().diffusion(point)[..., 0]
+    if not np.allclose(covariance, expected, rtol=SAME, atol=SAME * float(np.abs(expected).max())):
+        raise InvalidInput(
+            f"noise={kind!r}: expected an SGD with no noise but that of its minibatches, got steps of covariance "
+            f"{expected.tolist()} where minibatches have {covariance.tolist()}. Use noise='gaussian' for all of it"
+        )
 
 
 def _samples(sgd: SGD) -> Steps:
