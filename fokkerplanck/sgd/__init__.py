@@ -11,6 +11,7 @@ from .run import Run
 from .second_order import SecondOrder
 from .simulation import simulate
 from .skewness import SkewCorrection, skew_correction
+from .step_law import transfer_operator
 from .trajectories import from_trajectory
 
 __all__ = [
@@ -37,4 +38,5 @@ __all__ = [
     "simulate",
     "skew_correction",
     "tanh_neuron",
+    "transfer_operator",
 ]
