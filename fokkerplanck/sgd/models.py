@@ -27,15 +27,15 @@ WORTH_SHARING = 2**16
 class LossModel(Loss):
     r"""A loss on features x and targets y, whose derivatives are all known as formulas.
 
-    ================== ============================================= ========================
-    kind               ℓ of one sample                               parameters
-    ================== ============================================= ========================
-    linear             :math:`\tfrac12(\theta\cdot x - y)^2`           one per feature
-    logistic           :math:`\log(1 + e^{-y\,\theta\cdot x})`, y = ±1  one per feature
-    phase_retrieval    :math:`\tfrac12((\theta\cdot x)^2 - y)^2`        one per feature
-    tanh_neuron        :math:`\tfrac12(a\tanh(wx) - y)^2`              a, w
-    deep_linear        :math:`\tfrac12(w_1w_2x - y)^2`                 w1, w2
-    ================== ============================================= ========================
+    =============== =============================================== ===============
+    kind            ℓ of one sample                                 parameters
+    =============== =============================================== ===============
+    linear          :math:`\tfrac12(\theta\cdot x - y)^2`           one per feature
+    logistic        :math:`\log(1 + e^{-y\,\theta\cdot x})`, y = ±1 one per feature
+    phase_retrieval :math:`\tfrac12((\theta\cdot x)^2 - y)^2`       one per feature
+    tanh_neuron     :math:`\tfrac12(a\tanh(wx) - y)^2`              a, w
+    deep_linear     :math:`\tfrac12(w_1w_2x - y)^2`                 w1, w2
+    =============== =============================================== ===============
 
     Made by `linear_regression`, `logistic_regression`, `phase_retrieval`, `tanh_neuron` and `deep_linear`. Averages over
     the samples are exact to round-off, derivatives included: gradient, Hessian, noise covariance and its divergence.
@@ -283,7 +283,7 @@ def deep_linear(
     At λ = 0 its minima are the two branches of a hyperbola w1 w2 = const, and ``minimum`` is refused; at 0 < λ < |⟨xy⟩|
     they are two points ±(s, ±s). The noise is of rank one everywhere, along (w2, w1), and w1² − w2² decays to 0: **there is
     no density in the plane**, and `SGD.process` refuses. On the line w1 = w2 = w the chain is, to first order in η, that of
-    :math:`\ell = \tfrac14(w^2x - y)^2` with the penalty λ, which `custom_loss` makes:
+    :math:`\ell = \tfrac14(w^2x - y)^2` with the penalty λ, which `custom_loss` makes::
 
         def gradient(theta, row, out):
             out[0] = (theta[0] ** 2 * row[0] - row[1]) * theta[0] * row[0]
