@@ -231,6 +231,11 @@ def writing(theta: Any, row: Any, out: Any) -> None:
     out[:] = theta
 
 
+def too_many(theta: Any, row: Any, out: Any) -> None:
+    for i in range(3):
+        out[i] = theta[0]
+
+
 def python_only(theta: Any, row: Any, out: Any) -> None:
     out[:] = theta.no_such_attribute
 
@@ -244,6 +249,7 @@ def python_only(theta: Any, row: Any, out: Any) -> None:
         (rotated, r"∂g_i/∂θ_j = ∂g_j/∂θ_i, got 0\.5 and -0\.5 for \(theta0, theta1\)"),
         (moving, r"expected theta to be left alone, got \[2\.0, 2\.0\] instead of \[1\.0, 2\.0\]"),
         (writing, "a function that Numba compiles, .* got TypingError: "),
+        (too_many, r"of theta of shape \(2,\) and a row of shape \(1,\) .* got IndexError: index is out of bounds"),
         (python_only, "can be used, more slowly, by numpy_loss"),
         (3.0, r"gradient: expected a function gradient\(theta, row, out\), got 3\.0"),
     ],

@@ -270,11 +270,14 @@ def custom_loss(
         raise InvalidInput(f"gradient: expected a function gradient(theta, row, out), got {gradient!r}")
     rows, first, labels, steps = _check(data, start, l2, names, scale)
     compiled = _compile(gradient)
+    checked = njit(boundscheck=True)(
+        getattr(gradient, "py_func", gradient)
+    )  # an index beyond out would write elsewhere
     theta, filled = first.copy(), []
     for background in (np.nan, 0.5):
         out = np.full(first.size, background)
         try:
-            compiled(theta, rows[0], out)
+            checked(theta, rows[0], out)
         except (NumbaError, TypeError, ValueError, IndexError, ZeroDivisionError) as error:
             raise InvalidInput(
                 f"gradient(theta, row, out): expected a function that Numba compiles, of theta of shape ({first.size},) and a "
