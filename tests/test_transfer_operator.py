@@ -247,11 +247,7 @@ def test_sgd_that_has_no_operator():
 
 
 def test_noise_that_is_not_of_minibatches_is_not_left_out():
-    class Heated(sgd.SGD):
-        def process(self, **options):
-            return super().process(isotropic=0.1)
-
-    heated = Heated(sgd.linear_regression(X, Y, l2=0.3), learning_rate=0.1, batch_size=1)
+    heated = sgd.SGD(sgd.linear_regression(X, Y, l2=0.3), learning_rate=0.1, batch_size=1, injected_noise=0.1)
     with pytest.raises(fp.InvalidInput, match="no noise but that of its minibatches"):
         sgd.transfer_operator(heated)
     assert sgd.transfer_operator(heated, noise="gaussian", nodes=33).moments.covariance[0, 0] > 0.05
