@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 NOTEBOOKS := $(wildcard notebooks/*.md)
 EXECUTED := $(NOTEBOOKS:notebooks/%.md=build/notebooks/%.ipynb)
 
-BENCHMARKS := accuracy trust reported peers methods scaling helmholtz
+BENCHMARKS := accuracy trust reported peers methods scaling helmholtz simulator references
 
 .PHONY: help run test lint format docs notebooks bench $(BENCHMARKS:%=bench-%) picture clean
 .DELETE_ON_ERROR:

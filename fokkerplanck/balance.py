@@ -284,7 +284,7 @@ def _by_period(process: DiffusionProcess, grid: Grid, axis: int, tolerance: floa
 
 
 def _of_run(run: Run) -> DetailedBalance:
-    d = run.grid.dim
+    d = run.dim
     rows, columns = np.triu_indices(d, 1)
     areas = run.chain_circulation[:, rows, columns]
     probability = area_test(areas)

@@ -52,6 +52,11 @@ def to_faces(cells: Array, axis: int, periodic: bool, order: int = 4) -> Array:
     return _filtered(padded(cells, axis, order // 2, periodic, order), axis, ACROSS[order])
 
 
+def face_slopes(cells: Array, axis: int, periodic: bool, order: int = 4) -> Array:
+    """Slopes by the index at the faces normal to an axis, from cell centres; wall faces are extrapolated."""
+    return _filtered(padded(cells, axis, order // 2, periodic, order), axis, SLOPE[order])
+
+
 def to_centers(faces: Array, axis: int, periodic: bool, order: int = 4) -> Array:
     """Values at the cell centres, interpolated from the faces normal to an axis, of which a ring stores its first twice."""
     values, count = np.moveaxis(faces, axis, 0), order // 2 - 1

@@ -129,7 +129,7 @@ def test_sampling_without_replacement_scales_the_noise():
 @pytest.mark.parametrize(
     ("name", "changes", "message"),
     [
-        ("iris", {}, "expected the name of a case, one of breast-cancer, .*got 'iris'"),
+        ("wine", {}, "expected the name of a case, one of breast-cancer, .*got 'wine'"),
         ("four-vortices", {"learning_rate": 0.1}, "expected parameters among noise; got learning_rate"),
         ("label-noise", {"temperature": 0.5}, "expected 0 < ε < 1/3"),
         ("breast-cancer", {"batch_size": 1000}, "batch larger than the data"),

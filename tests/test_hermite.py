@@ -29,7 +29,7 @@ def least_squares(n, seed=0):
 
 @pytest.fixture(scope="module")
 def logistic():
-    radius, texture, target = np.loadtxt(CSV, delimiter=",", skiprows=1, unpack=True)
+    radius, texture, target = np.loadtxt(CSV, delimiter=",", skiprows=1, usecols=(0, 1, -1), unpack=True)
     X = np.stack([(radius - radius.mean()) / radius.std(), (texture - texture.mean()) / texture.std()], axis=1)
     y = 2 * target[:, None] - 1
     return lambda theta: -(y * expit(-y * (X @ theta)))[:, None, :] * X[:, :, None] + 0.1 * theta
@@ -92,6 +92,52 @@ def test_other_interpretations():
     for process, variance in ((isothermal, 1.0), (stratonovich, 1.3 / 1.1)):
         got = hermite_moments(process, mean=[0.1], covariance=[[1.2]])
         np.testing.assert_allclose(got.covariance, variance, rtol=CLOSED)
+
+
+def test_entropy_production_of_a_linear_process_and_of_one_in_detailed_balance():
+    # b = −Hx, constant D: σ = tr(H D⁻¹ H S) − tr H, here with S from above
+    H, D, S = np.array([[2.0, 1.0], [1.0, 1.0]]), np.diag([1, 0.5]), np.array([[5 / 6, -2 / 3], [-2 / 3, 7 / 6]])
+    driven = DiffusionProcess(lambda x: -H @ x, D, dim=2)
+    expected = np.trace(H.T @ np.linalg.inv(D) @ H @ S) - np.trace(H)
+    got = hermite_moments(driven, mean=[0, 0], covariance=np.eye(2))
+    np.testing.assert_allclose(got.entropy_production, expected, rtol=1e-9)  # ∇f by differences
+    assert fokkerplanck.solvers.hermite_moments is hermite_moments
+    # dθ = −D∇V dt + ∇D dt + noise, D = 1 + sin(x)/2: no current whatever V is
+    balanced = DiffusionProcess(
+        lambda x: -x * (1 + 0.5 * np.sin(x)) + 0.5 * np.cos(x), lambda x: (1 + 0.5 * np.sin(x))[None], dim=1
+    )
+    still = hermite_moments(balanced, mean=[0], covariance=[[1.0]])
+    assert abs(still.entropy_production) < 1e-9
+
+
+def test_entropy_production_is_nan_where_it_cannot_be_had():
+    singular = DiffusionProcess(lambda x: np.stack([x[1], -x[0] - x[1]]), np.diag([0.0, 1.0]), dim=2)
+    assert np.isnan(hermite_moments(singular, mean=[0, 0], covariance=np.eye(2)).entropy_production)
+    # D = 0.3(1 + x²), tails |x|^−5.3: f b grows as x⁰ but nodes of a normal law miss where it levels off
+    heavy = DiffusionProcess(lambda x: -x, lambda x: 0.3 * (1 + 40 * x**2)[None] / 20, dim=1)
+    got = hermite_moments(heavy, mean=[0], covariance=[[0.02]])
+    assert np.isnan(got.entropy_production)
+    assert got.error.entropy_production > 0.01
+
+
+@pytest.mark.parametrize("sampling", ["with_replacement", "without_replacement"])
+def test_normal_noise_keeps_the_covariance_of_least_squares_and_loses_its_skewness(sampling):
+    _, _, gradients = least_squares(9)
+    options = {"mean": [0, 0], "covariance": np.eye(2), "learning_rate": 0.3, "batch_size": 4, "sampling": sampling}
+    real, normal = (chain_moments(gradients, **options, noise=noise) for noise in ("minibatch", "gaussian"))
+    for name in ("mean", "covariance", "circulation"):  # second moments close
+        np.testing.assert_allclose(getattr(normal, name), getattr(real, name), atol=CLOSED)
+    assert np.abs(normal.skewness - real.skewness).max() > 0.02
+    assert np.isnan(real.entropy_production)
+
+
+def test_normal_noise_of_constant_covariance_gives_a_normal_law():
+    shift = np.array([-1.0, 0.5, 0.5])[:, None, None]  # skew noise, the same at every θ
+    got = chain_moments(
+        lambda theta: theta + shift, mean=[0], covariance=[[0.1]], learning_rate=0.4, batch_size=2, noise="gaussian"
+    )
+    np.testing.assert_allclose(got.covariance, 0.4**2 * 0.5 / 2 / (1 - 0.6**2), rtol=CLOSED)
+    np.testing.assert_allclose([got.skewness, got.excess_kurtosis], 0, atol=CLOSED)
 
 
 @pytest.mark.parametrize("sampling", ["with_replacement", "without_replacement"])
@@ -157,7 +203,7 @@ def test_logistic_regression_against_an_independent_implementation(logistic):
         np.testing.assert_allclose(got.circulation[0, 1], circulation, rtol=EXPANDED)
         np.testing.assert_allclose(got.skewness, skewness, atol=EXPANDED)
         assert got.error is not None
-        assert 0 < got.error.covariance.max() < EXPANDED * got.covariance.max()
+        assert 0 < got.error.covariance.max() < 10 * EXPANDED * got.covariance.max()  # the larger of two changes
 
 
 def test_half_the_data_without_replacement_stays_accurate(logistic):
@@ -196,8 +242,9 @@ def test_least_squares_beyond_the_stability_edge_is_refused():
         ({"batch_size": 0}, "batch_size"),
         ({"batch_size": 2.5}, "batch_size"),
         ({"sampling": "epoch"}, "sampling"),
+        ({"noise": "levy"}, "noise"),
         ({"sampling": "without_replacement", "batch_size": 4}, "less than the 4 samples"),
-        ({"degree": 5}, "degree"),
+        ({"degree": 7}, "degree"),
         ({"mean": [0, 0, 0]}, "mean and covariance"),
         ({"covariance": [[1, 2], [2, 1]]}, "positive definite"),
         ({"covariance": [[1, np.nan], [0, 1]]}, "positive definite"),

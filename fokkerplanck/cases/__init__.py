@@ -11,13 +11,16 @@ from .case import Case, Exact, from_sgd
 from .four_vortices import four_vortices
 from .label_noise import label_noise
 from .ornstein_uhlenbeck import ornstein_uhlenbeck
-from .sgd_on_data import breast_cancer, diabetes
+from .sgd_on_data import breast_cancer, diabetes, iris, phase_retrieval, tanh_neuron
 
 __all__ = ["Case", "Exact", "from_sgd", "get", "names", "parameters"]
 
 GALLERY: dict[str, Callable[..., Case]] = {
     "breast-cancer": breast_cancer,
     "diabetes": diabetes,
+    "tanh-neuron": tanh_neuron,
+    "phase-retrieval": phase_retrieval,
+    "iris": iris,
     "ornstein-uhlenbeck": ornstein_uhlenbeck,
     "four-vortices": four_vortices,
     "label-noise": label_noise,

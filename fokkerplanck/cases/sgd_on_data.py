@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from importlib.resources import as_file, files
 
+import numpy as np
+
+from .. import sgd
 from ..sgd import SGD, Dataset, linear_regression, logistic_regression, read_csv
 from .case import Case, from_sgd
 
@@ -44,6 +47,66 @@ def diabetes(
     )
 
 
-def _shipped(name: str, features: tuple[str, ...]) -> Dataset:
+def tanh_neuron(
+    *, learning_rate: float = 0.1, batch_size: int = 8, sampling: str = "with_replacement", l2: float = 0.05
+) -> Case:
+    r"""One hidden neuron that tells malignant (+1) from benign (−1) by one standardised feature.
+
+    :math:`L = \tfrac1{2n}\sum_i (a\tanh(wx_i) - y_i)^2 + \tfrac{\lambda}{2}|\theta|^2`, n = 569; the well with a > 0.
+    """
+    data = _shipped("breast_cancer.csv", ("mean_concave_points",)).standardised()
+    model = sgd.tanh_neuron(data.X, 1.0 - 2.0 * data.y, l2=l2)
+    return from_sgd(
+        SGD(model, learning_rate=learning_rate, batch_size=batch_size, sampling=sampling),
+        name="tanh-neuron",
+        title="A tanh neuron on breast-cancer data",
+        description="The two parameters are noisy together, a hundred times more than apart, and neither along nor across the "
+        "valley of the loss: of the cases on data the one driven most strongly. The mirror well at (−a, −w) is out of reach.",
+    )
+
+
+def phase_retrieval(
+    *, learning_rate: float = 0.002, batch_size: int = 4, sampling: str = "with_replacement", l2: float = 0.0
+) -> Case:
+    r"""Two weights from noisy squares of projections of 150 irises, sepal and petal length.
+
+    :math:`L = \tfrac1{2n}\sum_i ((\theta\cdot x_i)^2 - y_i)^2 + \tfrac{\lambda}{2}|\theta|^2` with
+    :math:`y_i = (x_i\cdot(1, \tfrac12))^2 + \tfrac1{\sqrt2}\sin(12.9898\,i)`, i = 1, …, 150; the minimum with positive θ.
+    """
+    data = _shipped("iris.csv", ("sepal_length", "petal_length"), "species").standardised()
+    noise = np.sqrt(0.5) * np.sin(12.9898 * np.arange(1, 151))
+    model = sgd.phase_retrieval(data.X, (data.X @ [1.0, 0.5]) ** 2 + noise, l2=l2, names=data.feature_names)
+    return from_sgd(
+        SGD(model, learning_rate=learning_rate, batch_size=batch_size, sampling=sampling),
+        name="phase-retrieval",
+        title="Phase retrieval on iris data",
+        description="Curvature and noise grow with θ, and the features go together: steep across the valley, flat along it. "
+        "Currents of both senses cancel, so the area rate says little; learning rates above 0.01 make chains run away.",
+        widths=8.0,
+    )
+
+
+def iris(
+    *, learning_rate: float = 0.5, batch_size: int = 8, sampling: str = "with_replacement", l2: float = 0.1
+) -> Case:
+    r"""Logistic regression of Iris virginica (+1) against versicolor (−1) on two standardised features and an intercept.
+
+    :math:`L = \tfrac1n\sum_i \log(1 + e^{-y_i\theta\cdot x_i}) + \tfrac{\lambda}{2}|\theta|^2`, n = 100, three parameters.
+    """
+    table = _shipped("iris.csv", ("petal_length", "petal_width"), "species")
+    rows = table.y > 0.0
+    data = Dataset(table.X[rows], table.y[rows], table.feature_names, "species").standardised()
+    X = np.column_stack([data.X, np.ones(len(data.X))])
+    model = logistic_regression(X, data.y, l2=l2, names=(*data.feature_names, "intercept"))
+    return from_sgd(
+        SGD(model, learning_rate=learning_rate, batch_size=batch_size, sampling=sampling),
+        name="iris",
+        title="Logistic regression on iris data",
+        description="Two species from petal length, petal width and an intercept, in three dimensions. The noise of the "
+        "intercept is ten times stronger than that of the weights, and nearly in proportion to the curvature: a weak current.",
+    )
+
+
+def _shipped(name: str, features: tuple[str, ...], target: str = "target") -> Dataset:
     with as_file(files("fokkerplanck.cases") / "data" / name) as path:
-        return read_csv(path, target="target", features=features)
+        return read_csv(path, target=target, features=features)
