@@ -152,7 +152,7 @@ def _flipped(factor: Array, rng: np.random.Generator) -> float:
     exceeding, left = 0, FLIPS
     while left > 0:
         part = min(left, max(1, CHUNK // count))
-        signs = 1.0 - 2.0 * rng.integers(0, 2, size=(part, count))
+        signs = 1.0 - 2.0 * rng.integers(0, 2, size=(part, count), dtype=np.int8)
         exceeding += int(np.count_nonzero(np.sum((signs @ factor) ** 2, axis=1) >= observed))
         left -= part
     return (1 + exceeding) / (1 + FLIPS)
