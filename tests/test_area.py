@@ -196,7 +196,7 @@ def test_refused():
     theta = turning_chain(50, 7, 48)
     areas = fp.swept_areas(theta, learning_rate=0.1)
     with pytest.raises(
-        fp.InvalidInput, match="expected a Run or Areas, got ndarray. Trajectories become areas by swept_areas"
+        fp.InvalidInput, match=r"expected a Run or Areas, got ndarray\. Trajectories become areas by swept_areas"
     ):
         fp.area_test(theta)
     with pytest.raises(fp.InvalidInput, match=r"method: expected one of \('t', 'sign flip'\), got 'z'"):
