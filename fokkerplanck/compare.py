@@ -80,10 +80,10 @@ class Comparison:
     noise_floor : float
         The plug-in distance expected from noise alone.
     hellinger : Interval
-        :math:`(1 - \sum\sqrt{\hat p\,p})^{1/2}` over bins, freed of the bias of noise by the jackknife over groups of chains.
+        :math:`(1 - \sum\sqrt{\hat p\,p})^{1/2}` over bins, without the bias of noise.
     chi_square : Interval
-        Unbiased :math:`\sum(\hat p - p)^2/p` over bins, by products of different groups; about eight times the squared
-        Hellinger distance where that is small. Negative where there is less than noise.
+        Unbiased :math:`\sum(\hat p - p)^2/p` over bins; about eight times the squared Hellinger distance where that is small.
+        Negative where there is less than noise.
     density_p_value : float
         Of equal densities: by flipping the signs of the groups' differences.
     density_difference : DataArray

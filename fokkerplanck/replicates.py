@@ -159,30 +159,36 @@ def _flipped(factor: Array, rng: np.random.Generator) -> float:
 
 
 def square_norm(rows: Array, rng: np.random.Generator | None = None) -> tuple[Interval, float | None]:
-    r"""The squared norm :math:`|a|^2` of the mean of independent rows, without the bias of its noise.
+    r"""The squared norm :math:`|a|^2` of the mean of independent rows with covariance C, without the bias of their noise.
 
-    .. math:: U = \frac1{M(M-1)}\sum_{k\neq l} a_k\cdot a_l
+    .. math::
 
-    between bounds by the jackknife, and, if ``rng`` is given, the p-value of a = 0 by sign flips.
+        U = \frac1{M(M-1)}\sum_{k\neq l} a_k\cdot a_l, \qquad
+        \operatorname{var} U = \frac4M a^\top C a + \frac{2\operatorname{tr} C^2}{M(M-1)}
+
+    The bounds are those :math:`|a|^2` from which U is 2 standard deviations away, with the variance that belongs to them,
+    :math:`a^\top C a` growing with :math:`|a|^2` as Wilson's does with a probability. (By the variance at U itself, as the
+    jackknife has it, small distances are missed by 14 % instead of 5 %: U and its error are small together.) If ``rng`` is
+    given, also the p-value of a = 0 by sign flips.
     """
     count = len(rows)
     gram = rows @ rows.T
-    total = float(gram.sum() - np.trace(gram))
-    without = (total - 2.0 * (gram.sum(axis=1) - np.diag(gram))) / ((count - 1) * (count - 2))
-    interval = jackknife(total / (count * (count - 1)), without)
+    value = float(gram.sum() - np.trace(gram)) / (count * (count - 1))
+    mean = rows.mean(axis=0)
+    rest = rows - mean
+    spread = rest @ rest.T / (count - 1)  # of the same eigenvalues as C
+    square = float(np.sum(spread**2) - np.trace(spread) ** 2 / (count - 1))  # tr C² is overestimated by (tr C)²/(M − 1)
+    square *= (count - 1) ** 2 / ((count - 2) * (count + 1))
+    along = float(np.sum((rest @ mean) ** 2)) / (count - 1)
+    slope = along / float(mean @ mean) if along > 0.0 else 0.0
+    t = float(stdtrit(count - 1, 0.5 * (1.0 + CONFIDENCE)))
+    c, e = 4.0 * t**2 * slope / count, 2.0 * t**2 * square / (count * (count - 1))
+    reach = sqrt(max(c * value + 0.25 * c**2 + e, 0.0))
+    interval = Interval(value, min(value + 0.5 * c - reach, value), max(value + 0.5 * c + reach, value))
     if rng is None:
         return interval, None
     values, vectors = np.linalg.eigh(gram)
     return interval, _flipped(vectors * np.sqrt(np.maximum(values, 0.0)), rng)  # a Gram matrix, but for round-off
-
-
-def jackknife(value: float, without: Array) -> Interval:
-    """An estimate from M replicates, and each of those from all but one: less its bias to order 1/M, between bounds."""
-    count = len(without)
-    middle = count * value - (count - 1) * float(without.mean())
-    spread = sqrt((count - 1) / count * float(np.sum((without - without.mean()) ** 2)))
-    reach = float(stdtrit(count - 1, 0.5 * (1.0 + CONFIDENCE))) * spread
-    return Interval(middle, middle - reach, middle + reach)
 
 
 def root(square: Interval) -> Interval:
@@ -205,9 +211,12 @@ def pooled(expected: Array, seen: Array) -> tuple[Array, Array]:
 
 
 def hellinger(expected: Array, seen: Array) -> Interval:
-    r"""Hellinger distance :math:`H = \left(1 - \sum\sqrt{p\,q}\right)^{1/2}` of independent frequencies to probabilities q.
+    r"""Hellinger distance of independent frequencies p to probabilities q, freed of the bias of noise.
 
-    The square is freed of the bias of noise by the jackknife over groups. Bins expected below 1e-4 count as one.
+    .. math:: H^2 = \frac12\sum(\sqrt p - \sqrt q)^2 = \frac12\sum\frac{(p - q)^2}{(\sqrt p + \sqrt q)^2}
+
+    with products of different groups in the numerator and the mean of all in the denominator. Bins expected below 1e-4 count
+    as one.
 
     Parameters
     ----------
@@ -215,9 +224,7 @@ def hellinger(expected: Array, seen: Array) -> Interval:
     seen : ndarray, shape (groups, bins)
     """
     q, p = pooled(expected, seen)
-    without = (p.sum(axis=0) - p) / (len(p) - 1)
-    share = np.sqrt(q / q.sum())
-    return root(jackknife(float(1.0 - np.sqrt(p.mean(axis=0)) @ share), 1.0 - np.sqrt(without) @ share))
+    return root(square_norm((p - q) / (sqrt(2.0) * (np.sqrt(p.mean(axis=0)) + np.sqrt(q))))[0])
 
 
 def chi_square(expected: Array, seen: Array, rng: np.random.Generator) -> tuple[Interval, float]:
