@@ -175,8 +175,7 @@ def single(replications: int, seed: int) -> list[list[str]]:
             theta[k + 1] = theta[k] @ step.T + law.learning_rate * rng.standard_normal((replications, 2))
         for blocks in (10, 16):
             tested = [
-                mean_test(fp.swept_areas(theta[:, r], learning_rate=0.1, blocks=blocks).rows)
-                for r in range(replications)
+                mean_test(fp.swept_areas(theta[:, r], time_step=0.1, blocks=blocks).rows) for r in range(replications)
             ]
             table.append(
                 [f"{steps * law.learning_rate * 0.3:.0f}", str(blocks), f"{np.mean(np.array(tested) < LEVEL):.4f}"]

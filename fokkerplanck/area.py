@@ -46,8 +46,8 @@ class Areas:
     rates : ndarray, shape (replicates, d, d)
         Antisymmetric, state² per unit time.
     names : tuple of str, length d
-    learning_rate : float
-        η, the time of one step.
+    time_step : float
+        η, or whatever else is the time between two points.
     steps : int or None
         Steps of each replicate; None where the rates are differences of such.
     kind : str
@@ -58,7 +58,7 @@ class Areas:
 
     rates: Array
     names: tuple[str, ...]
-    learning_rate: float
+    time_step: float
     steps: int | None
     kind: str = "chains"
     drift: float | None = None
@@ -229,7 +229,7 @@ def area_test(
     >>> for k in range(2000):  # turns anticlockwise
     ...     x, y = theta[k].T
     ...     theta[k + 1] = theta[k] + 0.1 * np.stack([-x - y, x - y], axis=1) + 0.1 * rng.normal(size=(64, 2))
-    >>> test = area_test(swept_areas(theta[200:], learning_rate=0.1))
+    >>> test = area_test(swept_areas(theta[200:], time_step=0.1))
     >>> test.p_value < 1e-10, test.measured.round(2).tolist()
     (True, [0.05])
     """
@@ -255,11 +255,11 @@ def area_test(
     total = None if areas.steps is None else M * areas.steps
     bound, needed = None, None
     if total is not None:
-        delta, time = noncentrality(rows), total * areas.learning_rate
+        delta, time = noncentrality(rows), total * areas.time_step
         bound = Interval(*(2.0 * x / time for x in (delta.value, delta.low, delta.high)))
         effect = bound.value if entropy is None else entropy
         if effect > 0.0:
-            needed = steps_needed(effect, learning_rate=areas.learning_rate, dim=d, level=level)
+            needed = steps_needed(effect, time_step=areas.time_step, dim=d, level=level)
     return AreaTest(
         names=areas.names,
         pairs=tuple((i, j) for i in range(d) for j in range(i + 1, d)),
@@ -296,19 +296,19 @@ def as_areas(chains: Run | Areas) -> Areas:
     if not isinstance(chains, Run):
         raise InvalidInput(
             f"expected a Run or Areas, got {type(chains).__name__}. Trajectories become areas by swept_areas(trajectory, "
-            "learning_rate=…)"
+            "time_step=…)"
         )
     return Areas(
         rates=chains.chain_circulation,
         names=chains.names,
-        learning_rate=chains.learning_rate,
+        time_step=chains.learning_rate,
         steps=chains.steps,
         drift=_drift(chains.start, chains.end),
     )
 
 
 def swept_areas(
-    trajectory: ArrayLike, *, learning_rate: float, blocks: int = BLOCKS, names: tuple[str, ...] | None = None
+    trajectory: ArrayLike, *, time_step: float, blocks: int = BLOCKS, names: tuple[str, ...] | None = None
 ) -> Areas:
     r"""Area rates of recorded trajectories: of each chain, or of each block of a single one.
 
@@ -320,8 +320,8 @@ def swept_areas(
     Parameters
     ----------
     trajectory : array_like, shape (steps + 1, chains, d) or (steps + 1, d)
-    learning_rate : float
-        η, the time of one step.
+    time_step : float
+        Time between two points: η for SGD.
     blocks : int
         Into how many parts a single trajectory is cut; 10 to 20.
     names : tuple of str, optional
@@ -339,7 +339,7 @@ def swept_areas(
     Examples
     --------
     >>> corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]] * 64 + [[0, 0]])
-    >>> swept_areas(corners, learning_rate=0.5).rates[:, 0, 1].tolist() == [0.5] * 16  # in four steps, or 2 times, once round
+    >>> swept_areas(corners, time_step=0.5).rates[:, 0, 1].tolist() == [0.5] * 16  # in four steps, or 2 times, once round
     True
     """
     theta = np.asarray(trajectory, dtype=float)
@@ -349,8 +349,8 @@ def swept_areas(
         )
     if not np.isfinite(theta).all():
         raise InvalidInput("trajectory: expected finite numbers, got some that are not; cut it where it diverged")
-    if not (isfinite(learning_rate) and learning_rate > 0.0):
-        raise InvalidInput(f"learning_rate: expected a positive number, got {learning_rate!r}")
+    if not (isfinite(time_step) and time_step > 0.0):
+        raise InvalidInput(f"time_step: expected a positive number, got {time_step!r}")
     d = theta.shape[-1]
     theta = theta - theta.reshape(-1, d).mean(axis=0)
     drift = None
@@ -362,12 +362,12 @@ def swept_areas(
     else:
         parts, steps = theta, len(theta) - 1
         drift = _drift(theta[0], theta[-1])
-    forward = np.einsum("kci,kcj->cij", parts[:-1], parts[1:]) / (2.0 * learning_rate * steps)
+    forward = np.einsum("kci,kcj->cij", parts[:-1], parts[1:]) / (2.0 * time_step * steps)
     labels = tuple(f"theta{i}" for i in range(d)) if names is None else tuple(names)
     if len(labels) != d:
         raise InvalidInput(f"names: expected {d}, one per parameter, got {labels}")
     rates = forward - np.swapaxes(forward, 1, 2)
-    return Areas(rates, labels, float(learning_rate), steps, "blocks" if single else "chains", drift)
+    return Areas(rates, labels, float(time_step), steps, "blocks" if single else "chains", drift)
 
 
 def extrapolated_areas(run: Run, half: Run) -> Areas:
@@ -413,7 +413,7 @@ def extrapolated_areas(run: Run, half: Run) -> Areas:
 
 
 def steps_needed(
-    entropy_production: float, *, learning_rate: float, dim: int = 2, power: float = POWER, level: float = 0.05
+    entropy_production: float, *, time_step: float, dim: int = 2, power: float = POWER, level: float = 0.05
 ) -> float:
     r"""Steps, of all chains together, after which an area test finds a given entropy production.
 
@@ -426,7 +426,8 @@ def steps_needed(
     ----------
     entropy_production : float
         σ per unit time, in units of k_B.
-    learning_rate : float
+    time_step : float
+        η.
     dim : int
         Number of parameters.
     power, level : float
@@ -434,16 +435,16 @@ def steps_needed(
 
     Examples
     --------
-    >>> round(steps_needed(0.00716, learning_rate=0.5))
+    >>> round(steps_needed(0.00716, time_step=0.5))
     4385
     """
-    if not (entropy_production > 0.0 and learning_rate > 0.0 and dim >= 2 and 0.0 < level < power < 1.0):
+    if not (entropy_production > 0.0 and time_step > 0.0 and dim >= 2 and 0.0 < level < power < 1.0):
         raise InvalidInput(
-            "expected a positive entropy production and learning rate, at least 2 parameters and 0 < level < power < 1, got "
-            f"{entropy_production!r}, {learning_rate!r}, {dim!r}, {level!r} and {power!r}"
+            "expected a positive entropy production and time step, at least 2 parameters and 0 < level < power < 1, got "
+            f"{entropy_production!r}, {time_step!r}, {dim!r}, {level!r} and {power!r}"
         )
     needed = needed_noncentrality(dim * (dim - 1) // 2, power=power, level=level)
-    return 2.0 * needed / (entropy_production * learning_rate)
+    return 2.0 * needed / (entropy_production * time_step)
 
 
 def linear_circulation(sgd: SGD) -> tuple[Array, float]:
@@ -486,7 +487,7 @@ def _entropy_production(predicted: Any) -> float | None:
 
 def _settled(chains: Run | Areas, areas: Areas, sgd: SGD | None) -> list[str]:
     """What is to be said of chains that are not stationary, or short."""
-    remarks, eta = [], areas.learning_rate
+    remarks, eta = [], areas.time_step
     if sgd is not None:
         burnt = getattr(chains, "burn_in", None)
         if burnt is not None and burnt * eta < RELAXATION_TIMES * sgd.relaxation_time * (1.0 - HALVED):
@@ -513,7 +514,7 @@ def _sighted(areas: Areas, limit: Array | None, chain: Array | None, entropy: fl
     if limit is None:
         return remarks
     if entropy is not None and entropy > 0.0 and areas.steps is not None:
-        time = areas.steps * areas.learning_rate * len(areas.rates)
+        time = areas.steps * areas.time_step * len(areas.rates)
         share = _squared(limit, areas) / (0.5 * entropy * time)
         if share < BLIND:
             remarks.append(

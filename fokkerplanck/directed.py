@@ -87,8 +87,8 @@ def directed_test(run: Run, force: Solution | Force | FaceField | Callable[[Arra
     with :math:`n_F` the net number of crossings of a face and the integral along the line between the cell centres beside it. A
     gradient does no work: summed like this it telescopes to the ends of the chains. For :math:`f = D^{-1}(b - \nabla\cdot D)`,
     the force of the process, the mean is its entropy production, without p and without ∇p. It sees what the area is blind to,
-    but depends on the model of the noise, and a chain of finite steps sees a little of it in perfect balance too: look at the
-    size.
+    but depends on the model of the noise. In balance f is a gradient and does no work however large the steps are; out of it,
+    they change the work by a relative amount of first order in η. That is not so for other fields.
 
     Parameters
     ----------

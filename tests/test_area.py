@@ -68,7 +68,7 @@ def test_linear_theory_of_the_calibration():
 
 def test_area_of_recorded_chains_is_found():
     theta = turning_chain(600, 64, 41)
-    test = fp.area_test(fp.swept_areas(theta, learning_rate=0.1), predicted=[[0.0, 1 / 18], [-1 / 18, 0.0]])
+    test = fp.area_test(fp.swept_areas(theta, time_step=0.1), predicted=[[0.0, 1 / 18], [-1 / 18, 0.0]])
     assert test.p_value < 1e-10
     assert abs(test.z_predicted[0]) < 4  # ½·2·S with S = 0.01 / (1 − 0.82)
     assert "entropy production is at least" in test.sentence
@@ -78,17 +78,17 @@ def test_area_of_recorded_chains_is_found():
     )  # σ = ω²⟨r²⟩/D = 2 as η → 0: far from balance the area sees part
     assert test.steps == 64 * 600
     assert test.steps_needed == pytest.approx(15.7 / (0.1 * bound.value), rel=1e-3)
-    back = fp.area_test(fp.swept_areas(theta[::-1], learning_rate=0.1))
+    back = fp.area_test(fp.swept_areas(theta[::-1], time_step=0.1))
     assert back.measured[0] == pytest.approx(-test.measured[0], rel=1e-9)
     assert back.p_value == pytest.approx(test.p_value, rel=1e-6)
 
 
 def test_one_trajectory_is_cut_into_blocks():
     theta = turning_chain(4000, 1, 42)[:, 0]
-    areas = fp.swept_areas(theta, learning_rate=0.1, blocks=16)
+    areas = fp.swept_areas(theta, time_step=0.1, blocks=16)
     assert areas.kind == "blocks"
     assert areas.steps == 250
-    whole = fp.swept_areas(theta[:, None], learning_rate=0.1)
+    whole = fp.swept_areas(theta[:, None], time_step=0.1)
     assert areas.rates.mean(axis=0) == pytest.approx(whole.rates[0], abs=1e-12)  # areas add up
     test = fp.area_test(areas)
     assert test.p_value < 1e-4
@@ -113,7 +113,7 @@ def test_predictions(cancer):
     assert test.z_predicted[0] > test.z_finite[0]  # nine per cent of finite learning rate
     sigma = fp.detailed_balance(sol).entropy_production
     assert test.steps_needed == pytest.approx(15.7 / (sgd.learning_rate * sigma), rel=1e-2)
-    assert test.steps_needed == pytest.approx(fp.steps_needed(sigma, learning_rate=sgd.learning_rate), rel=1e-2)
+    assert test.steps_needed == pytest.approx(fp.steps_needed(sigma, time_step=sgd.learning_rate), rel=1e-2)
     assert test.remarks == ()
     linear = fp.area_test(run, sgd=sgd)
     assert linear.predicted[0] == pytest.approx(sol.circulation[0, 1], rel=0.05)
@@ -187,14 +187,14 @@ def test_extrapolation_removes_the_first_order():
 
 @pytest.mark.parametrize(("dim", "delta"), [(2, 15.70), (3, 21.80)])
 def test_steps_needed(dim, delta):
-    assert fp.steps_needed(0.5, learning_rate=0.1, dim=dim) == pytest.approx(delta / 0.05, rel=1e-3)
+    assert fp.steps_needed(0.5, time_step=0.1, dim=dim) == pytest.approx(delta / 0.05, rel=1e-3)
     with pytest.raises(fp.InvalidInput, match="expected a positive entropy production"):
-        fp.steps_needed(0.0, learning_rate=0.1)
+        fp.steps_needed(0.0, time_step=0.1)
 
 
 def test_refused():
     theta = turning_chain(50, 7, 48)
-    areas = fp.swept_areas(theta, learning_rate=0.1)
+    areas = fp.swept_areas(theta, time_step=0.1)
     with pytest.raises(
         fp.InvalidInput, match=r"expected a Run or Areas, got ndarray\. Trajectories become areas by swept_areas"
     ):
@@ -204,19 +204,19 @@ def test_refused():
     with pytest.raises(fp.InvalidInput, match="level: expected a probability"):
         fp.area_test(areas, level=5)
     with pytest.raises(fp.InvalidInput, match="expected at least 2 parameters, got 1"):
-        fp.area_test(fp.swept_areas(theta[..., :1], learning_rate=0.1))
+        fp.area_test(fp.swept_areas(theta[..., :1], time_step=0.1))
     three = np.concatenate([theta, theta[::-1, :, :1]], axis=2)
     with pytest.raises(fp.InvalidInput, match="expected more than 7 independent replicates for 3 areas, got 7"):
-        fp.area_test(fp.swept_areas(three, learning_rate=0.1))
+        fp.area_test(fp.swept_areas(three, time_step=0.1))
     with pytest.raises(fp.InvalidInput, match=r"predicted: expected an area rate of shape \(2, 2\), got \(3, 3\)"):
         fp.area_test(areas, predicted=np.zeros((3, 3)))
     with pytest.raises(fp.InvalidInput, match="trajectory: expected shape"):
-        fp.swept_areas(theta[0, 0], learning_rate=0.1)
+        fp.swept_areas(theta[0, 0], time_step=0.1)
     with pytest.raises(fp.InvalidInput, match="trajectory: expected finite numbers"):
-        fp.swept_areas(np.where(theta > 0.1, np.nan, theta), learning_rate=0.1)
-    with pytest.raises(fp.InvalidInput, match="learning_rate: expected a positive number"):
-        fp.swept_areas(theta, learning_rate=0.0)
+        fp.swept_areas(np.where(theta > 0.1, np.nan, theta), time_step=0.1)
+    with pytest.raises(fp.InvalidInput, match="time_step: expected a positive number"):
+        fp.swept_areas(theta, time_step=0.0)
     with pytest.raises(fp.InvalidInput, match="blocks: expected at least 2 steps in each, got 40 for 50 steps"):
-        fp.swept_areas(theta[:, 0], learning_rate=0.1, blocks=40)
+        fp.swept_areas(theta[:, 0], time_step=0.1, blocks=40)
     with pytest.raises(fp.InvalidInput, match="names: expected 2, one per parameter"):
-        fp.swept_areas(theta, learning_rate=0.1, names=("a",))
+        fp.swept_areas(theta, time_step=0.1, names=("a",))
