@@ -4,7 +4,8 @@
 
 Every repetition is a whole experiment: independent chains, their areas, a test. Sizes are shares of p < 0.05 where the null
 holds; powers are set beside that of the best test there can be, whose noncentrality is half the entropy produced; coverages are
-shares of 95 % intervals that hold what they estimate.
+shares of 95 % intervals that hold what they estimate. Fails where a size is off by more than three standard errors of the
+repetitions, or a power of long enough chains by more than a tenth.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from fokkerplanck.replicates import chi_square, hellinger, mean_test, noncentral
 Array = NDArray[np.float64]
 
 LEVEL = 0.05
-BAND = (0.035, 0.065)  # of a size at 0.05: three standard errors of 2000 repetitions
+SIGMAS = 3.0  # of a size from 0.05: [0.035, 0.065] for 2000 repetitions
+SHORTFALL, LENGTH = 0.1, 5  # of power, in chains of at least as many relaxation times
 BURN_IN = 10.0  # relaxation times
 
 
@@ -315,12 +317,26 @@ def main() -> None:
         ("Power of the area test", ["", "chains x relaxation times", "entropy", "power", "best", "ratio"], powers),
         ("Coverage of 95 % intervals", ["", "share", "bias"], coverages),
     )
+    failed = []
     for title, head, make in tables:
         begin = time.process_time()
         print(f"\n{title}\n")
-        for row in (head, ["---"] * len(head), *make(R, seed)):
+        rows = make(R, seed)
+        for row in (head, ["---"] * len(head), *rows):
             print("| " + " | ".join(row) + " |", flush=True)
         print(f"\n{time.process_time() - begin:.0f} s of CPU", flush=True)
+        failed += [" ".join(row) for row in rows if off(head, row, R)]
+    if failed:
+        raise SystemExit("off: " + "; ".join(failed))
+
+
+def off(head: list[str], row: list[str], replications: int) -> bool:
+    values = dict(zip(head, row, strict=True))
+    for name in ("t, Hotelling", "size"):
+        if name in values and abs(float(values[name]) - LEVEL) > SIGMAS * np.sqrt(LEVEL * (1.0 - LEVEL) / replications):
+            return True
+    long = float(values.get("chains x relaxation times", "x 0").split("x")[1]) >= LENGTH
+    return long and float(values["ratio"]) < 1.0 - SHORTFALL
 
 
 if __name__ == "__main__":

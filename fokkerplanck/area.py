@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import isfinite
+from math import isfinite, log
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -94,7 +94,7 @@ class AreaTest:
         Of all replicates together.
     entropy_production : Interval or None
         Effect size: a lower bound on the entropy production per unit time, in units of k_B, that the area and its scatter
-        force. A negative estimate says that the area is smaller than its noise.
+        force, for small steps. A negative estimate says that the area is smaller than its noise.
     steps_needed : float or None
         Steps of all replicates together that find the effect in 80 % of all cases: of the predicted entropy production, where a
         prediction was given, and otherwise of the measured bound.
@@ -487,18 +487,20 @@ def _entropy_production(predicted: Any) -> float | None:
 
 def _settled(chains: Run | Areas, areas: Areas, sgd: SGD | None) -> list[str]:
     """What is to be said of chains that are not stationary, or short."""
-    remarks, eta = [], areas.time_step
+    remarks = []
     if sgd is not None:
+        curvatures = np.linalg.eigvalsh(sgd.model.hessian(sgd.model.minimum))
+        rate = -log(float(np.abs(1.0 - sgd.learning_rate * curvatures).max()))  # per step, of the linear chain
         burnt = getattr(chains, "burn_in", None)
-        if burnt is not None and burnt * eta < RELAXATION_TIMES * sgd.relaxation_time * (1.0 - HALVED):
+        if burnt is not None and burnt * rate < RELAXATION_TIMES:
             remarks.append(
-                f"The burn-in of {burnt} steps is {burnt * eta / sgd.relaxation_time:.2g} relaxation times of the slowest "
-                f"direction; after {RELAXATION_TIMES:g} the start is forgotten, and until then chains sweep area."
+                f"The burn-in of {burnt} steps is {burnt * rate:.2g} relaxation times of the slowest direction; after "
+                f"{RELAXATION_TIMES:g} the start is forgotten, and until then chains sweep area."
             )
-        if areas.steps is not None and areas.steps * eta < LIFETIMES * sgd.relaxation_time:
+        if areas.steps is not None and areas.steps * rate < LIFETIMES:
             remarks.append(
-                f"Each of the {areas.kind} lasts {areas.steps * eta / sgd.relaxation_time:.2g} relaxation times only: most of "
-                "its area is that between its ends, and noise."
+                f"Each of the {areas.kind} lasts {areas.steps * rate:.2g} relaxation times only: much of its area is that "
+                "between its ends, and noise."
             )
     if areas.drift is not None and areas.drift < DRIFTING:
         remarks.append(
