@@ -7,7 +7,7 @@ loaded when first used.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .area import Areas, AreaTest, area_test, extrapolated_areas, steps_needed, swept_areas
+from .area import AreaTest, area_test, steps_needed
 from .balance import DetailedBalance, detailed_balance
 
 # Now, because these functions take the names of their modules.
@@ -34,6 +34,7 @@ from .solvers.chain import stationary_distribution
 from .solvers.domain import Domain, check_box, find_box
 from .solvers.generator import current, generator
 from .solvers.stationary import solve_stationary
+from .sweeps import Areas, extrapolated_areas, swept_areas
 
 if TYPE_CHECKING:
     from . import cases, sgd

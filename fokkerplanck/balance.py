@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .area import DRIFTING, area_test
+from .area import area_test
 from .errors import InvalidInput
 from .force import Force, NoForce, force, period
 from .grid import Box, Grid
@@ -17,6 +17,7 @@ from .nonequilibrium import entropy_production
 from .process import DiffusionProcess
 from .results import Solution
 from .solvers.domain import find_box
+from .sweeps import DRIFTING
 
 if TYPE_CHECKING:
     from .sgd import Run

@@ -11,17 +11,21 @@ import numpy as np
 from scipy.special import stdtrit
 
 from . import currents
-from .area import DRIFTING, as_areas
+from .area import linear_circulation
 from .errors import InvalidInput
 from .fields import FaceField
 from .force import Force
 from .grid import Array, Grid
+from .process import smallest_correlation
 from .replicates import CONFIDENCE, Interval, check_rows, mean_test, standard_error
 from .results import Solution
+from .sweeps import Areas, as_areas, settling
 
 if TYPE_CHECKING:
-    from .sgd import Run
+    from .sgd import SGD, Run
 
+LINE = "expected at least 2 parameters, got 1: on a line every force is a gradient and does no work"
+SYMMETRIC = 1e-12  # round-off of products of a few matrices
 NULL = "the discrete chain does no work along the force on average, as detailed balance demands"
 # Circulation of the force round single cells over the sum of its four sides, root mean square where the chains are. That of a
 # gradient is what the integrals along the sides, of fourth order, leave: 1e-5 on cells of a fifth of its scale.
@@ -44,8 +48,8 @@ class DirectedTest:
         Of ``null``, against a positive value.
     predicted : float or None
         By the solution that the force came from.
-    replicates : int
-        Groups of chains.
+    method : str
+        How the p-value was found.
     remarks : tuple of str
         What weakens the test: a force that is a gradient, samples outside the grid, chains that have not settled.
     """
@@ -54,7 +58,7 @@ class DirectedTest:
     error: float
     p_value: float
     predicted: float | None
-    replicates: int
+    method: str
     remarks: tuple[str, ...]
     null: str = field(default=NULL, init=False)
 
@@ -69,7 +73,7 @@ class DirectedTest:
         p = f"p = {self.p_value:.2g}" if self.p_value > 1e-300 else "p < 1e-300"
         words = (
             f"The force does work of {self.entropy_production.value:.4g} ± {self.error:.1g} per unit time along the chains; "
-            f"{p} if {self.null} (Student's t over {self.replicates} groups, one-sided)"
+            f"{p} if {self.null} ({self.method})"
         )
         if self.predicted is not None:
             words += f"; the diffusion limit produces {self.predicted:.4g} (z = {self.z_predicted:+.1f})"
@@ -79,7 +83,9 @@ class DirectedTest:
         return "\n".join([self.sentence, *self.remarks])
 
 
-def directed_test(run: Run, force: Solution | Force | FaceField | Callable[[Array], Any]) -> DirectedTest:
+def directed_test(
+    run: Run | Areas, force: Solution | Force | FaceField | Callable[[Array], Any] | SGD | Array
+) -> DirectedTest:
     r"""Test whether a force does work along stationary chains, which it does not in detailed balance.
 
     .. math:: \hat\sigma = \frac{1}{N\eta}\sum_k f\circ\Delta\theta_k = \frac{1}{N\eta}\sum_\text{faces} n_F \int_F f\cdot dx
@@ -90,12 +96,16 @@ def directed_test(run: Run, force: Solution | Force | FaceField | Callable[[Arra
     but depends on the model of the noise. In balance f is a gradient and does no work however large the steps are; out of it,
     they change the work by a relative amount of first order in η. That is not so for other fields.
 
+    A linear force :math:`f = F(\theta - c)` does its work on areas, :math:`\hat\sigma = \sum_{i<j}(F_{ji} - F_{ij})A_{ij}`.
+    That needs no grid, and any number of parameters will do: one number of each chain, where :func:`area_test` has d(d − 1)/2.
+
     Parameters
     ----------
-    run : Run
-    force : Solution, Force, FaceField or callable
+    run : Run, or Areas for a linear force
+    force : Solution, Force, FaceField, callable, SGD or ndarray (d, d)
         f: that of a solution on the grid of the run, or of a process (:func:`force`), or any field, such as a function that
-        maps points (d, ...) to vectors (d, ...), chosen before the run was seen.
+        maps points (d, ...) to vectors (d, ...), chosen before the run was seen. Of an SGD that of its diffusion linearised at
+        the minimum, −D⁻¹H; a matrix is F.
 
     Returns
     -------
@@ -104,7 +114,7 @@ def directed_test(run: Run, force: Solution | Force | FaceField | Callable[[Arra
     Raises
     ------
     InvalidInput
-        If the grids differ, a solution has no force because its D is singular, or in one dimension.
+        If the grids differ, there is no force because D is singular, the matrix is symmetric, or in one dimension.
 
     References
     ----------
@@ -120,33 +130,65 @@ def directed_test(run: Run, force: Solution | Force | FaceField | Callable[[Arra
     >>> abs(test.z_predicted) < 4
     True
     """
-    from .sgd import Run  # its compiled loops take time to load
+    from .sgd import SGD, Run  # their compiled loops take time to load
 
-    if not isinstance(run, Run):
-        raise InvalidInput(f"run: expected a Run with the crossings of its grid, got {type(run).__name__}")
-    grid = run.grid
-    if grid.dim < 2:
-        raise InvalidInput(
-            "expected at least 2 parameters, got 1: on a line every force is a gradient and does no work"
-        )
-    work = _along_lines(grid, force)
-    time = run.learning_rate * run.group_samples
-    done = [np.tensordot(count, w, axes=grid.dim) for count, w in zip(run.crossings, work, strict=True)]
-    rows = (np.sum(done, axis=0) / time)[:, None]
-    check_rows(rows, "work")
-    value, error = float(rows.mean()), float(standard_error(rows)[0])
-    reach = float(stdtrit(len(rows) - 1, 0.5 * (1.0 + CONFIDENCE))) * error
     predicted = None
-    if isinstance(force, Solution) and force.force is not None:
-        predicted = currents.entropy_production(force.flux, force.force)
+    if isinstance(force, (SGD, np.ndarray)):
+        areas = as_areas(run)
+        matrix = _linear_force(force) if isinstance(force, SGD) else np.asarray(force, dtype=float)
+        rows, remarks, kind = _work_on_areas(areas, matrix), settling(areas), areas.kind
+        predicted = linear_circulation(force)[1] if isinstance(force, SGD) else None
+    else:
+        if not isinstance(run, Run):
+            raise InvalidInput(f"run: expected a Run with the crossings of its grid, got {type(run).__name__}")
+        if len(run.names) < 2:
+            raise InvalidInput(LINE)
+        work = _along_lines(run.grid, force)
+        faces = run.grid.cell_volume / run.grid.spacing  # their areas
+        done = [
+            area * np.tensordot(current, w, axes=run.grid.dim)
+            for area, current, w in zip(faces, run.face_current_groups, work, strict=True)
+        ]
+        rows, remarks, kind = np.sum(done, axis=0), _remarks(run, work), "groups"
+        if isinstance(force, Solution) and force.force is not None:
+            predicted = currents.entropy_production(force.flux, force.force)
+    check_rows(rows[:, None], "work")
+    value, error = float(rows.mean()), float(standard_error(rows))
+    reach = float(stdtrit(len(rows) - 1, 0.5 * (1.0 + CONFIDENCE))) * error
     return DirectedTest(
         entropy_production=Interval(value, value - reach, value + reach),
         error=error,
-        p_value=mean_test(rows, tail=1),
+        p_value=mean_test(rows[:, None], tail=1),
         predicted=predicted,
-        replicates=len(rows),
-        remarks=tuple(_remarks(run, work)),
+        method=f"Student's t over {len(rows)} {kind}, one-sided",
+        remarks=tuple(remarks),
     )
+
+
+def _linear_force(sgd: SGD) -> Array:
+    """−D⁻¹H at the minimum."""
+    H, S = sgd.model.hessian(sgd.model.minimum), sgd.covariance()
+    D = 0.5 * (H @ S + S @ H)
+    if not smallest_correlation(D) > currents.SINGULAR:
+        raise InvalidInput(
+            f"force: expected noise along every direction at the minimum, got a D with eigenvalues down to "
+            f"{np.linalg.eigvalsh(D)[0]:.1g}: along the others no force D⁻¹(b − ∇·D) balances the drift. Leave parameters out"
+        )
+    return np.asarray(-np.linalg.solve(D, H), dtype=float)
+
+
+def _work_on_areas(areas: Areas, matrix: Array) -> Array:
+    d = areas.rates.shape[-1]
+    if d < 2:
+        raise InvalidInput(LINE)
+    if matrix.shape != (d, d):
+        raise InvalidInput(f"force: expected a matrix of shape {(d, d)}, got {matrix.shape}")
+    turning = matrix.T - matrix
+    if np.abs(turning).max() <= SYMMETRIC * np.abs(matrix).max():
+        raise InvalidInput(
+            "force: expected a matrix that is not symmetric, got one that is: a gradient, which does no work"
+        )
+    return areas.rows @ turning[np.triu_indices(d, 1)]
 
 
 def _along_lines(grid: Grid, force: Any) -> list[Array]:
@@ -200,13 +242,7 @@ def _remarks(run: Run, work: list[Array]) -> list[str]:
         remarks.append(
             f"{run.outside:.2g} of the samples lie outside the grid, where no work is counted. Take a larger box."
         )
-    drift = as_areas(run).drift
-    if drift is not None and drift < DRIFTING:
-        remarks.append(
-            f"First and last points of the chains differ (p = {drift:.1g}): they were still settling, and the force does work "
-            "by that. Lengthen the burn-in."
-        )
-    return remarks
+    return remarks + settling(as_areas(run))
 
 
 def _turning(run: Run, work: list[Array]) -> float:

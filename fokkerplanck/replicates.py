@@ -47,7 +47,8 @@ def check_rows(rows: Array, of: str) -> None:
     if count <= q + SPARE:
         raise InvalidInput(
             f"expected more than {q + SPARE} independent replicates for {q} {of}, got {count}: the test estimates their "
-            "covariance from the replicates. Take more chains, or more blocks of a long one"
+            "covariance from the replicates. Take more chains, or more blocks of a long one; the work of a linear force "
+            "(directed_test) is one number, however many parameters there are"
         )
     if not np.isfinite(rows).all():
         raise InvalidInput(f"expected finite {of}, got {np.count_nonzero(~np.isfinite(rows))} that are not")

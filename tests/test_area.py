@@ -8,7 +8,8 @@ import pytest
 from scipy.linalg import solve_continuous_lyapunov
 
 import fokkerplanck as fp
-from fokkerplanck.area import as_areas, linear_circulation
+from fokkerplanck.area import linear_circulation
+from fokkerplanck.sweeps import as_areas
 
 
 def turning_chain(steps, chains, seed, eta=0.1):

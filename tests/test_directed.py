@@ -5,6 +5,7 @@ from dataclasses import replace
 import calibration
 import numpy as np
 import pytest
+from scipy.linalg import solve_discrete_lyapunov
 
 import fokkerplanck as fp
 from fokkerplanck.directed import GRADIENT, _along_lines, _turning
@@ -81,6 +82,43 @@ def test_size_of_the_directed_test():
     assert size == pytest.approx(0.05, abs=3.5 * np.sqrt(0.05 * 0.95 / 100))
 
 
+def test_linear_force_works_on_areas(cancer):
+    """The same chains, by their areas and by their crossings: the two differ by what a linear force misses, a few per cent."""
+    sgd, sol, run = cancer
+    by_areas, by_faces = fp.directed_test(run, sgd), fp.directed_test(run, sol)
+    assert by_areas.predicted == pytest.approx(by_faces.predicted, rel=0.05)
+    assert by_areas.entropy_production.value == pytest.approx(by_faces.entropy_production.value, rel=0.1)
+    assert "Student's t over 512 chains, one-sided" in by_areas.sentence
+    quarter = np.array([[0.0, -1.0], [1.0, 0.0]])  # f = (−y, x) works twice the area
+    assert fp.directed_test(run, quarter).entropy_production.value == pytest.approx(
+        2 * run.circulation[0, 1], rel=1e-12
+    )
+    with pytest.raises(fp.InvalidInput, match="force: expected a matrix that is not symmetric"):
+        fp.directed_test(run, np.eye(2))
+    with pytest.raises(fp.InvalidInput, match=r"force: expected a matrix of shape \(2, 2\), got \(3, 3\)"):
+        fp.directed_test(run, np.eye(3))
+
+
+def test_many_parameters():
+    """Thirty parameters have 435 areas, more than there are chains; the work of a linear force is one number."""
+    d, eta, chains = 30, 0.1, 64
+    rng = np.random.default_rng(55)
+    turn = 0.3 * np.triu(rng.normal(size=(d, d)), 1)
+    drift = -np.eye(d) + (turn - turn.T) / np.sqrt(d)
+    theta = np.zeros((401, chains, d))
+    for k in range(400):
+        theta[k + 1] = theta[k] + eta * theta[k] @ drift.T + np.sqrt(2 * eta) * rng.normal(size=(chains, d))
+    areas = fp.swept_areas(theta[100:], time_step=eta)
+    with pytest.raises(fp.InvalidInput, match="expected more than 439 independent replicates for 435 areas, got 64"):
+        fp.area_test(areas)
+    test = fp.directed_test(areas, drift)  # D = 1
+    step = np.eye(d) + eta * drift
+    S = solve_discrete_lyapunov(step, 2 * eta * np.eye(d))
+    exact = 0.5 * np.trace((drift - drift.T).T @ drift @ S)  # ⟨f·v⟩ less that of the gradient
+    assert test.p_value < 1e-10
+    assert test.entropy_production.value == pytest.approx(exact, abs=4 * test.error)
+
+
 def test_fields_on_faces(cancer):
     _, sol, run = cancer
     field = fp.FaceField.from_function(sol.grid, lambda x: np.stack([-x[1], x[0]]))
@@ -108,10 +146,11 @@ def test_refused(cancer):
         fp.directed_test(run, fp.FaceField.from_function(fp.Grid(sol.grid.box, (8, 8)), lambda x: x))
     with pytest.raises(fp.InvalidInput, match=r"force: expected values of shape \(2, 64, 64\), got \(64, 64\)"):
         fp.directed_test(run, lambda x: x[0])
-    with pytest.raises(
-        fp.InvalidInput, match="force: expected a Solution, Force, FaceField or a function, got ndarray"
-    ):
-        fp.directed_test(run, np.zeros((2, 64, 64)))
+    with pytest.raises(fp.InvalidInput, match="force: expected a Solution, Force, FaceField or a function, got list"):
+        fp.directed_test(run, [0.0, 1.0])
+    degenerate = fp.sgd.linear_regression([[1.0, 1.0], [1.0, 1.0], [2.0, 2.0]], [1.0, 2.0, 1.0], l2=0.1)
+    with pytest.raises(fp.InvalidInput, match="force: expected noise along every direction at the minimum"):
+        fp.directed_test(run, fp.sgd.SGD(degenerate, learning_rate=0.1, batch_size=1))
     data = np.random.default_rng(54).normal(size=(60, 1))
     line = fp.sgd.SGD(fp.sgd.linear_regression(data, data[:, 0] ** 2), learning_rate=0.1, batch_size=4)
     short = line.simulate(grid=fp.Grid(line.box(), (16,)), chains=32, steps=10, groups=16, rng=5, progress=False)
