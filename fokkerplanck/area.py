@@ -192,11 +192,11 @@ def area_test(
     --------
     >>> from fokkerplanck import swept_areas
     >>> rng = np.random.default_rng(7)
-    >>> theta = np.zeros((2001, 64, 2))
+    >>> theta = np.zeros((64, 2001, 2))
     >>> for k in range(2000):  # turns anticlockwise
-    ...     x, y = theta[k].T
-    ...     theta[k + 1] = theta[k] + 0.1 * np.stack([-x - y, x - y], axis=1) + 0.1 * rng.normal(size=(64, 2))
-    >>> test = area_test(swept_areas(theta[200:], time_step=0.1))
+    ...     x, y = theta[:, k].T
+    ...     theta[:, k + 1] = theta[:, k] + 0.1 * np.stack([-x - y, x - y], axis=1) + 0.1 * rng.normal(size=(64, 2))
+    >>> test = area_test(swept_areas(theta[:, 200:], time_step=0.1))
     >>> test.p_value < 1e-10, test.measured.round(2).tolist()
     (True, [0.05])
     """

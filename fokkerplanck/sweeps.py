@@ -91,7 +91,7 @@ def swept_areas(
 
     Parameters
     ----------
-    trajectory : array_like, shape (steps + 1, chains, d) or (steps + 1, d)
+    trajectory : array_like, shape (chains, steps + 1, d) or (steps + 1, d)
     time_step : float
         Time between two points: η for SGD.
     blocks : int
@@ -115,9 +115,9 @@ def swept_areas(
     True
     """
     theta = np.asarray(trajectory, dtype=float)
-    if theta.ndim not in (2, 3) or len(theta) < 3:
+    if theta.ndim not in (2, 3) or theta.shape[-2] < 3:
         raise InvalidInput(
-            f"trajectory: expected shape (steps + 1, chains, d), or (steps + 1, d) for one chain, got {theta.shape}"
+            f"trajectory: expected shape (chains, steps + 1, d), or (steps + 1, d) for one chain, got {theta.shape}"
         )
     if not np.isfinite(theta).all():
         raise InvalidInput("trajectory: expected finite numbers, got some that are not; cut it where it diverged")
@@ -130,11 +130,11 @@ def swept_areas(
         steps = (len(theta) - 1) // blocks if blocks > 0 else 0
         if steps < 2:
             raise InvalidInput(f"blocks: expected at least 2 steps in each, got {blocks} for {len(theta) - 1} steps")
-        parts = np.stack([theta[k * steps : (k + 1) * steps + 1] for k in range(blocks)], axis=1)
+        parts = np.stack([theta[k * steps : (k + 1) * steps + 1] for k in range(blocks)])
     else:
-        parts, steps = theta, len(theta) - 1
-        drift = _drift(theta[0], theta[-1])
-    forward = np.einsum("kci,kcj->cij", parts[:-1], parts[1:]) / (2.0 * time_step * steps)
+        parts, steps = theta, theta.shape[1] - 1
+        drift = _drift(theta[:, 0], theta[:, -1])
+    forward = np.swapaxes(parts[:, :-1], 1, 2) @ parts[:, 1:] / (2.0 * time_step * steps)
     labels = tuple(f"theta{i}" for i in range(d)) if names is None else tuple(names)
     if len(labels) != d:
         raise InvalidInput(f"names: expected {d}, one per parameter, got {labels}")

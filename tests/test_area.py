@@ -13,14 +13,14 @@ from fokkerplanck.sweeps import as_areas
 
 
 def turning_chain(steps, chains, seed, eta=0.1):
-    """A rotating, contracting linear chain from its stationary law, shape (steps + 1, chains, 2)."""
+    """Rotating, contracting linear chains from their stationary law, shape (chains, steps + 1, 2)."""
     rng = np.random.default_rng(seed)
     step = np.eye(2) + eta * np.array([[-1.0, -1.0], [1.0, -1.0]])
     theta = np.empty((steps + 1, chains, 2))
     theta[0] = rng.normal(size=(chains, 2)) * np.sqrt(eta / (2 - 2 * eta))
     for k in range(steps):
         theta[k + 1] = theta[k] @ step.T + eta * rng.normal(size=(chains, 2))
-    return theta
+    return np.swapaxes(theta, 0, 1)
 
 
 @pytest.fixture(scope="module")
@@ -79,24 +79,28 @@ def test_area_of_recorded_chains_is_found():
     )  # σ = ω²⟨r²⟩/D = 2 as η → 0: far from balance the area sees part
     assert test.steps == 64 * 600
     assert test.steps_needed == pytest.approx(15.7 / (0.1 * bound.value), rel=1e-3)
-    back = fp.area_test(fp.swept_areas(theta[::-1], time_step=0.1))
+    back = fp.area_test(fp.swept_areas(theta[:, ::-1], time_step=0.1))
     assert back.measured[0] == pytest.approx(-test.measured[0], rel=1e-9)
     assert back.p_value == pytest.approx(test.p_value, rel=1e-6)
 
 
 def test_one_trajectory_is_cut_into_blocks():
-    theta = turning_chain(4000, 1, 42)[:, 0]
+    theta = turning_chain(4000, 1, 42)[0]
     areas = fp.swept_areas(theta, time_step=0.1, blocks=16)
     assert areas.kind == "blocks"
     assert areas.steps == 250
-    whole = fp.swept_areas(theta[:, None], time_step=0.1)
+    whole = fp.swept_areas(theta[None], time_step=0.1)
     assert areas.rates.mean(axis=0) == pytest.approx(whole.rates[0], abs=1e-12)  # areas add up
     test = fp.area_test(areas)
     assert test.p_value < 1e-4
     assert "16 blocks" in test.method
-    still = calibration.turning(2, 0.0)
-    assert calibration.single(40, 43)[0][-1] < "0.2"
-    assert still.circulation[0, 1] == pytest.approx(0.0, abs=1e-18)
+
+
+def test_size_of_blocks():
+    """40 trajectories in balance reject at 5 % as often as binomial scatter (3.5 standard errors) lets them."""
+    assert calibration.turning(2, 0.0).circulation[0, 1] == pytest.approx(0.0, abs=1e-18)
+    for row in calibration.single(40, 43):
+        assert float(row[-1]) <= 0.05 + 3.5 * np.sqrt(0.05 * 0.95 / 40)
 
 
 def test_area_of_trajectories_is_that_of_the_simulation(cancer):
@@ -206,7 +210,7 @@ def test_refused():
         fp.area_test(areas, level=5)
     with pytest.raises(fp.InvalidInput, match="expected at least 2 parameters, got 1"):
         fp.area_test(fp.swept_areas(theta[..., :1], time_step=0.1))
-    three = np.concatenate([theta, theta[::-1, :, :1]], axis=2)
+    three = np.concatenate([theta, theta[:, ::-1, :1]], axis=2)
     with pytest.raises(fp.InvalidInput, match="expected more than 7 independent replicates for 3 areas, got 7"):
         fp.area_test(fp.swept_areas(three, time_step=0.1))
     with pytest.raises(fp.InvalidInput, match=r"predicted: expected an area rate of shape \(2, 2\), got \(3, 3\)"):
@@ -218,6 +222,6 @@ def test_refused():
     with pytest.raises(fp.InvalidInput, match="time_step: expected a positive number"):
         fp.swept_areas(theta, time_step=0.0)
     with pytest.raises(fp.InvalidInput, match="blocks: expected at least 2 steps in each, got 40 for 50 steps"):
-        fp.swept_areas(theta[:, 0], time_step=0.1, blocks=40)
+        fp.swept_areas(theta[0], time_step=0.1, blocks=40)
     with pytest.raises(fp.InvalidInput, match="names: expected 2, one per parameter"):
         fp.swept_areas(theta, time_step=0.1, names=("a",))

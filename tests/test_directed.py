@@ -105,10 +105,10 @@ def test_many_parameters():
     rng = np.random.default_rng(55)
     turn = 0.3 * np.triu(rng.normal(size=(d, d)), 1)
     drift = -np.eye(d) + (turn - turn.T) / np.sqrt(d)
-    theta = np.zeros((401, chains, d))
+    theta = np.zeros((chains, 401, d))
     for k in range(400):
-        theta[k + 1] = theta[k] + eta * theta[k] @ drift.T + np.sqrt(2 * eta) * rng.normal(size=(chains, d))
-    areas = fp.swept_areas(theta[100:], time_step=eta)
+        theta[:, k + 1] = theta[:, k] + eta * theta[:, k] @ drift.T + np.sqrt(2 * eta) * rng.normal(size=(chains, d))
+    areas = fp.swept_areas(theta[:, 100:], time_step=eta)
     with pytest.raises(fp.InvalidInput, match="expected more than 439 independent replicates for 435 areas, got 64"):
         fp.area_test(areas)
     test = fp.directed_test(areas, drift)  # D = 1
@@ -137,7 +137,7 @@ def test_remarks_on_the_run(cancer):
 def test_refused(cancer):
     _, sol, run = cancer
     with pytest.raises(fp.InvalidInput, match="run: expected a Run with the crossings of its grid, got Areas"):
-        fp.directed_test(fp.swept_areas(np.zeros((9, 8, 2)), time_step=0.1), sol)
+        fp.directed_test(fp.swept_areas(np.zeros((8, 9, 2)), time_step=0.1), sol)
     with pytest.raises(fp.InvalidInput, match="force: expected one on the grid of the run"):
         fp.directed_test(run, sol.coarser[0])
     with pytest.raises(fp.InvalidInput, match="force: expected a solution with an invertible diffusion tensor"):
