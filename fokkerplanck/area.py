@@ -315,8 +315,9 @@ def _settled(chains: Run | Areas, areas: Areas, sgd: SGD | None) -> list[str]:
     """What is to be said of chains that are not stationary, or short."""
     remarks = []
     if sgd is not None:
-        curvatures = np.linalg.eigvalsh(sgd.model.hessian(sgd.model.minimum))
-        rate = -log(float(np.abs(1.0 - sgd.learning_rate * curvatures).max()))  # per step, of the linear chain
+        from .sgd.rule import decay  # its compiled loops take time to load
+
+        rate = -log(decay(sgd))
         burnt = getattr(chains, "burn_in", None)
         if burnt is not None and burnt * rate < RELAXATION_TIMES:
             remarks.append(

@@ -277,7 +277,7 @@ def _by_period(process: DiffusionProcess, grid: Grid, axis: int, tolerance: floa
 
 
 def _of_run(run: Run) -> DetailedBalance:
-    if len(run.names) < 2:
+    if run.dim < 2:
         reasoning = "In one dimension a chain sweeps no area: a simulation says nothing about detailed balance."
         return DetailedBalance("undecided", AREA, 0.0, 0.0, 0.0, reasoning)
     test = area_test(run)

@@ -141,7 +141,7 @@ def directed_test(
     else:
         if not isinstance(run, Run):
             raise InvalidInput(f"run: expected a Run with the crossings of its grid, got {type(run).__name__}")
-        if len(run.names) < 2:
+        if run.dim < 2:
             raise InvalidInput(LINE)
         work = _along_lines(run.grid, force)
         faces = run.grid.cell_volume / run.grid.spacing  # their areas

@@ -52,3 +52,7 @@ class NotConverged(FokkerPlanckError, RuntimeError):
 
 class BoxWarning(UserWarning):
     """A wall of the box runs through the density: the solution describes the box, which may not be what was meant."""
+
+
+class DivergedWarning(UserWarning):
+    """Some chains of a simulation ran away and were left out; the message says how many, when, and what to change."""

@@ -73,7 +73,7 @@ def as_areas(chains: Run | Areas) -> Areas:
     return Areas(
         rates=chains.chain_circulation,
         names=chains.names,
-        time_step=chains.learning_rate,
+        time_step=chains.time_step,
         steps=chains.steps,
         drift=_drift(chains.start, chains.end),
     )
@@ -181,7 +181,7 @@ def extrapolated_areas(run: Run, half: Run) -> Areas:
         )
     rates = 2.0 * half.chain_circulation - run.chain_circulation
     drifts = [drift for r in (run, half) if (drift := _drift(r.start, r.end)) is not None]
-    return Areas(rates, run.names, run.learning_rate, None, "pairs of chains", min(drifts, default=None))
+    return Areas(rates, run.names, run.time_step, None, "pairs of chains", min(drifts, default=None))
 
 
 def settling(areas: Areas) -> list[str]:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fokkerplanck.kernels.chains import draw_batch, random_words, seed_streams
+from fokkerplanck.kernels.chains import draw_samples, normals, random_words, stretch
+from fokkerplanck.kernels.streams import seed_streams
 
 MASK = 2**64 - 1
 SIGMAS = 4  # a two-sided normal deviation beyond it has probability 6e-5; the seeds are fixed
@@ -73,21 +74,60 @@ def test_streams_are_seeded_by_splitmix() -> None:
         9817491932198370423,
     ]
     seed, state = 987654321, np.empty((5, 4), np.uint64)
-    seed_streams(np.uint64(seed), state)
+    seed_streams(np.uint64(seed), 3, state)
     for c in range(5):
-        z = mix(seed + golden & MASK) ^ mix((c + 1) * 0xD1342543DE82EF95 & MASK)
+        z = mix(seed + golden & MASK) ^ mix((c + 4) * 0xD1342543DE82EF95 & MASK)
         assert state[c].tolist() == [mix(z + k * golden & MASK) for k in (1, 2, 3, 4)]
 
 
+def generator(stream: int) -> np.ndarray:
+    state = np.zeros((1, 5), np.uint64)
+    words = np.empty((1, 4), np.uint64)
+    seed_streams(np.uint64(31), stream, words)
+    state[:, :4] = words
+    return state[0]
+
+
+def draws(n: int, period: int, pieces: list[int]) -> np.ndarray:
+    state, words = generator(0), np.empty(max(pieces) // 2 + 1, np.uint64)
+    order, position, out = np.arange(n, dtype=np.int32), 0, []
+    for size in pieces:
+        drawn = np.empty(size, np.int32)
+        position = draw_samples(state, words, order, position, period, n, drawn)
+        out.append(drawn)
+    return np.concatenate(out)
+
+
 def batches(n: int, size: int, period: int, count: int) -> np.ndarray:
-    state = np.empty((1, 4), np.uint64)
-    seed_streams(np.uint64(31), state)
-    order, position, batch = np.arange(n), 0, np.empty(size, np.int64)
-    out = []
-    for _ in range(count):
-        position = draw_batch(state[0], np.empty((size + 1) // 2, np.uint64), order, position, period, n, batch)
-        out.append(batch.copy())
-    return np.array(out)
+    return draws(n, period, [size] * count).reshape(count, size)
+
+
+@pytest.mark.parametrize("period", [0, 3, 6])
+def test_how_many_are_drawn_at_a_time_does_not_matter(period: int) -> None:
+    pieces = [1, 1, 0, 4, 7, 2, 3, 12]
+    np.testing.assert_array_equal(draws(7, period, pieces), draws(7, period, [30]))
+
+
+def test_normal_numbers() -> None:
+    state, words, out = generator(0)[:4], np.empty(40_000, np.uint64), np.empty(39_999)
+    normals(state, words, out)
+    for power, (mean, variance) in enumerate([(0, 1), (1, 2), (0, 15), (3, 96)], 1):
+        assert abs((out**power).mean() - mean) < SIGMAS * np.sqrt(variance / out.size)
+    assert abs(np.corrcoef(out[:-1:2], out[1::2])[0, 1]) < SIGMAS / np.sqrt(out.size / 2)
+
+
+@pytest.mark.parametrize("alpha", [0.8, 1.0, 1.5, 1.9])
+def test_stretched_normal_numbers_are_stable(alpha: float) -> None:
+    state, words, z = generator(1)[:4], np.empty(4, np.uint64), np.empty(1)
+    x = np.empty(20_000)
+    for k in range(x.size):
+        normals(state, words, z)
+        x[k] = stretch(state, words, alpha) * z[0]
+    for t in (0.5, 1.0, 2.0):  # the characteristic function
+        wave = np.cos(t * x)
+        exact = np.exp(-((0.5 * t * t) ** (alpha / 2)))
+        assert abs(wave.mean() - exact) < SIGMAS * wave.std() / np.sqrt(x.size)
+    assert stretch(state, words, 2.0) == 1.0
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from itertools import combinations, permutations, product
 from typing import Any
 
@@ -14,7 +15,9 @@ from test_sgd_model import breast_cancer, diabetes, linear, logistic
 
 from fokkerplanck.errors import InvalidInput, NotConverged
 from fokkerplanck.grid import Box, Grid
-from fokkerplanck.kernels.chains import count_crossings, seed_streams
+from fokkerplanck.kernels.chain_state import Cells
+from fokkerplanck.kernels.chains import count_crossings
+from fokkerplanck.kernels.streams import seed_streams
 from fokkerplanck.sgd import simulation
 from fokkerplanck.sgd.descent import SGD
 from fokkerplanck.sgd.models import LossModel, linear_regression
@@ -26,29 +29,52 @@ SIGMAS = 4  # a two-sided normal deviation beyond it has probability 6e-5; the s
 # --- chains against a twin -------------------------------------------------------------------------------------------
 
 
-def twin(sgd: SGD, run: Run, chain: int) -> np.ndarray:
+def words_of(run: Run, stream: int) -> Words:
+    state = np.empty((1, 4), np.uint64)
+    seed_streams(np.uint64(run.seed), stream, state)
+    return Words(state[0])
+
+
+def halves(draw: Words) -> Iterator[int]:
+    while True:
+        word = draw()
+        yield word >> 32
+        yield word & 2**32 - 1
+
+
+def normal(draw: Words, size: int) -> np.ndarray:
+    """Box and Muller; of an odd number the last partner is dropped."""
+    u = [((draw() >> 11) + 1) / 2**53 for _ in range(size + size % 2)]
+    pairs = [np.sqrt(-2 * np.log(u[k])) * np.exp(2j * np.pi * u[k + 1]) for k in range(0, size, 2)]
+    return np.ravel([[pair.real, pair.imag] for pair in pairs])[:size]
+
+
+def twin(sgd: SGD, run: Run, chain: int, chains: int = 32) -> np.ndarray:
     """The path of one chain, burn-in included, in plain Python."""
-    model, size, n = sgd.model, sgd.batch_size, sgd.model.n
-    state = np.empty((chain + 1, 4), np.uint64)
-    seed_streams(np.uint64(run.seed), state)
-    draw, theta = Words(state[chain]), model.minimum.copy()
+    model, size, n, beta = sgd.model, sgd.batch_size, sgd.model.n, sgd.momentum
+    half, noise = halves(words_of(run, chain)), words_of(run, chains + chain)
+    theta, velocity, ahead = model.minimum.copy(), np.zeros(model.dim), beta * sgd.nesterov
     order, place, path = list(range(n)), 0, [theta]
     period = {"without_replacement": size, "epoch": n // size * size}.get(sgd.sampling)
-    for _ in range(run.burn_in + run.steps):
-        halves = [half for _ in range((size + 1) // 2) for word in [draw()] for half in (word >> 32, word & 2**32 - 1)]
+    for k in range(run.burn_in + run.steps):
         batch = []
-        place = 0 if place == period else place
-        for half in halves[:size]:
+        for _ in range(size):
+            place = 0 if place == period else place
             if period is None:
-                batch.append(half * n >> 32)
+                batch.append(next(half) * n >> 32)
             else:
-                j = place + (half * (n - place) >> 32)
+                j = place + (next(half) * (n - place) >> 32)
                 order[place], order[j] = order[j], order[place]
                 batch.append(order[place])
                 place += 1
-        x, y = model.X[batch], model.y[batch]
-        slope = x @ theta - y if model.kind == "linear" else -y / (1 + np.exp(y * (x @ theta)))
-        theta = theta - sgd.learning_rate * ((slope[:, None] * x).mean(axis=0) + model.l2 * theta)
+        eta = sgd.learning_rate * (1.0 if sgd.schedule is None else sgd.schedule(k))
+        shifts = sgd.label_noise * normal(noise, size) if sgd.label_noise else np.zeros(size)
+        x, y, at = model.X[batch], model.y[batch] + shifts, theta + ahead * velocity
+        slope = x @ at - y if model.kind == "linear" else -y / (1 + np.exp(y * (x @ at)))
+        velocity = beta * velocity - eta * ((slope[:, None] * x).mean(axis=0) + model.l2 * at)
+        if sgd.injected_noise:
+            velocity = velocity + np.sqrt(2 * sgd.injected_noise * eta) * normal(noise, model.dim)
+        theta = theta + velocity
         path.append(theta)
     return np.array(path)
 
@@ -67,26 +93,52 @@ def outflow(run: Run) -> np.ndarray:
     return sum(np.diff(count.sum(axis=0), axis=axis) for axis, count in enumerate(run.crossings))
 
 
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"momentum": 0.6},
+    {"momentum": 0.6, "nesterov": True, "injected_noise": 0.03},
+    {"schedule": lambda k: 1 / (1 + k / 20)},
+]
+
+
+def check_against_twin(sgd: SGD, paths: np.ndarray, run: Run, grid: Grid) -> None:
+    steps, d = run.steps, run.dim
+    tight = {"rtol": 1e-11, "atol": 1e-12}  # some fifty contracting steps of round-off 1e-16
+    np.testing.assert_allclose(run.start, paths[:, -steps - 1], **tight)
+    np.testing.assert_allclose(run.end, paths[:, -1], **tight)
+    before, after = paths[:, -steps - 1 : -1] - run.centre, paths[:, -steps:] - run.centre
+    np.testing.assert_allclose(run.chain_mean, paths[:, -steps:].mean(axis=1), **tight)
+    np.testing.assert_allclose(run.chain_second, np.einsum("cki,ckj->cij", after, after) / steps, **tight)
+    moment = np.einsum("cki,ckj->cij", before, after - before) / steps
+    circulation = (moment - np.swapaxes(moment, 1, 2)) / (2 * run.time_step)
+    np.testing.assert_allclose(run.chain_circulation, circulation, **tight)
+    counts = cells(grid, paths[:, -steps:].reshape(-1, d))
+    np.testing.assert_array_equal(run.histogram.sum(axis=0), counts)
+    assert run.outside == pytest.approx(1 - counts.sum() / run.samples)
+    assert 0 < run.outside < 1
+
+
+@pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("make", [linear, logistic])
 @pytest.mark.parametrize("sampling", ["with_replacement", "without_replacement", "epoch"])
-def test_chains_agree_with_a_twin(make: Any, sampling: str) -> None:
-    sgd = SGD(make(), learning_rate=0.2, batch_size=3, sampling=sampling)
+def test_chains_agree_with_a_twin(make: Any, sampling: str, options: dict[str, Any]) -> None:
+    sgd = SGD(make(), learning_rate=0.2, batch_size=3, sampling=sampling, **options)
     grid = Grid(sgd.box(widths=1.5), (5, 6, 7))
     run = sgd.simulate(grid=grid, chains=32, groups=16, steps=40, burn_in=7, rng=2718, progress=False)
-    paths = np.array([twin(sgd, run, c) for c in range(32)])
-    tight = {"rtol": 1e-12, "atol": 1e-12}  # 47 contracting steps of round-off 1e-16
-    np.testing.assert_allclose(run.start, paths[:, 7], **tight)
-    np.testing.assert_allclose(run.end, paths[:, -1], **tight)
-    before, after = paths[:, 7:-1] - run.minimum, paths[:, 8:] - run.minimum
-    np.testing.assert_allclose(run.chain_mean, paths[:, 8:].mean(axis=1), **tight)
-    np.testing.assert_allclose(run.chain_second, np.einsum("cki,ckj->cij", after, after) / 40, **tight)
-    moment = np.einsum("cki,ckj->cij", before, after - before) / 40
-    circulation = (moment - np.swapaxes(moment, 1, 2)) / 0.4
-    np.testing.assert_allclose(run.chain_circulation, circulation, **tight)
-    counts = cells(grid, paths[:, 8:].reshape(-1, 3))
-    np.testing.assert_array_equal(run.histogram.sum(axis=0), counts)
-    assert run.outside == pytest.approx(1 - counts.sum() / (32 * 40))
-    assert 0 < run.outside < 1
+    check_against_twin(sgd, np.array([twin(sgd, run, c) for c in range(32)]), run, grid)
+
+
+@pytest.mark.parametrize("options", [*OPTIONS, {"label_noise": 0.7}])
+@pytest.mark.parametrize("batch", [1, 4])
+def test_chains_side_by_side_agree_with_a_twin(batch: int, options: dict[str, Any]) -> None:
+    # 96 chains in 16 groups of 6: four side by side and two alone; 301 steps: two blocks and a part of one
+    sgd = SGD(small(2), learning_rate=0.2, batch_size=batch, **options)
+    grid = Grid(sgd.box(widths=1.5), (5, 6))
+    run = sgd.simulate(grid=grid, chains=96, groups=16, steps=301, burn_in=5, rng=2719, progress=False)
+    some = [0, 3, 4, 5, 95]
+    paths = np.array([twin(sgd, run, c, 96) for c in some])
+    np.testing.assert_allclose(run.end[some], paths[:, -1], rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(run.chain_mean[some], paths[:, 6:].mean(axis=1), rtol=1e-11, atol=1e-12)
 
 
 # --- crossings -------------------------------------------------------------------------------------------------------
@@ -108,11 +160,13 @@ def crossed(a: np.ndarray, b: np.ndarray, shape: tuple[int, ...]) -> list[np.nda
 def test_crossings_agree_with_geometry() -> None:
     rng, shape = np.random.default_rng(515), (4, 5, 3)
     for _ in range(300):
-        a, b = rng.uniform(-2, 7, (2, 3))
-        counted = [np.zeros([n + (k == axis) for k, n in enumerate(shape)], np.int64) for axis in range(3)]
-        ends = [np.clip(np.floor(x).astype(int), -1, shape).tolist() for x in (a, b)]
-        count_crossings(*a, *b, *ends[0], *ends[1], np.zeros(3), np.ones(3), *counted)
-        for ours, theirs in zip(counted, crossed(a, b, shape), strict=True):
+        path = rng.uniform(-2, 7, (3, 2))
+        faces = [np.zeros([n + (k == axis) for k, n in enumerate(shape)], np.int64) for axis in range(3)]
+        places = 1 + np.clip(np.floor(path).astype(np.int32), -1, np.array(shape)[:, None])
+        histogram = np.zeros([n + 2 for n in shape], np.int64)
+        cells_of = Cells(np.zeros(3), np.ones(3), 3, True, histogram, *faces)
+        count_crossings(path, 1, places.astype(np.int32), 1, cells_of)
+        for ours, theirs in zip(faces, crossed(*path.T, shape), strict=True):
             np.testing.assert_array_equal(ours, theirs)
 
 
@@ -149,9 +203,9 @@ def same(a: Run, b: Run) -> bool:
 def test_slices_do_not_matter(sampling: str, monkeypatch: pytest.MonkeyPatch) -> None:
     sgd = SGD(small(2), learning_rate=0.3, batch_size=4, sampling=sampling)
     grid = Grid(sgd.box(), (16, 16))
-    whole = sgd.simulate(grid=grid, chains=40, groups=16, steps=101, rng=9, progress=False)
-    monkeypatch.setattr(simulation, "GRADIENTS_PER_SLICE", 40 * 4 * 7)
-    assert same(whole, sgd.simulate(grid=grid, chains=40, groups=16, steps=101, rng=9, progress=False))
+    whole = sgd.simulate(grid=grid, chains=40, groups=16, steps=333, rng=9, progress=False)
+    monkeypatch.setattr(simulation, "GRADIENTS_PER_SLICE", 1)
+    assert same(whole, sgd.simulate(grid=grid, chains=40, groups=16, steps=333, rng=9, progress=False))
 
 
 def test_threads_do_not_matter() -> None:
@@ -188,7 +242,7 @@ def test_randomness_is_passed_in() -> None:
 def test_default_burn_in_is_ten_relaxation_times() -> None:
     sgd = SGD(breast_cancer(), learning_rate=0.5, batch_size=8)
     run = sgd.simulate(grid=Grid(sgd.box(), (8, 8)), chains=32, groups=16, steps=1, rng=3, progress=False)
-    assert run.burn_in == 100  # 10 / (0.5 · 0.20003)
+    assert run.burn_in == 95  # 10 / −log(1 − 0.5 · 0.20003)
 
 
 # --- moments against exact ones --------------------------------------------------------------------------------------
@@ -242,11 +296,11 @@ def test_real_data(
     # negative control: the covariance of the diffusion, 1 to 6 % away, is told from that of the chain
     assert worst(run.covariance, diffusive, run.covariance_error) > 20
     # the moments of the fields are those of the chains: up to what a cell hides
-    x = grid.cell_points() - run.minimum[:, None, None]
+    x = grid.cell_points() - run.centre[:, None, None]
     J, p = run.current.values, run.density.values
     assert (p.sum() * grid.cell_volume + run.outside) == pytest.approx(1, rel=1e-12)
     gridded = np.einsum("iab,jab,ab->ij", x, x, p) * grid.cell_volume
-    centred = run.covariance + np.outer(run.mean - run.minimum, run.mean - run.minimum)
+    centred = run.covariance + np.outer(run.mean - run.centre, run.mean - run.centre)
     cell = np.diag(grid.spacing**2 / 12)  # the variance of a cell; what is left is its error times the sampling noise
     np.testing.assert_allclose(gridded - cell, centred, atol=1e-3 * np.diag(centred).max())
     # a line of random position and the mean of two faces share the area but for the sampling noise inside a cell
@@ -360,12 +414,14 @@ def test_fields_are_labelled_and_normalised() -> None:
 # --- refusals --------------------------------------------------------------------------------------------------------
 
 
-def test_lost_chains_are_named() -> None:
+def test_a_run_of_which_all_is_lost_is_refused() -> None:
     # stable on average, ηH = 1.5, but a step on the first sample multiplies the distance by −14: E ln|1 − ηx²| = 0.26
     X = np.full((10, 1), 0.1)
     X[0] = 10.0
     sgd = SGD(linear_regression(X, np.arange(10.0)), learning_rate=0.15, batch_size=1)
-    with pytest.raises(NotConverged, match=r"got \d+ of 32 chains that are not, the first at step \d+ \(burn-in of 7"):
+    with pytest.raises(
+        NotConverged, match=r"at least 16 groups, .* got 32 of 32 chains that ran away, the first at step \d+ \("
+    ):
         sgd.simulate(grid=Grid(sgd.box(), (8,)), chains=32, groups=16, steps=6000, rng=5, progress=False)
 
 

@@ -1,54 +1,37 @@
-"""SGD chains with exact minibatches, and what is counted along them; nothing is stored per step.
+"""SGD chains, and what is counted along them; nothing is stored per step.
 
-Parameters, data and grid are padded to three axes: a zero feature leaves its parameter alone, and an axis of one cell
-around it is never crossed. Chains run one after the other inside a group and groups run in parallel; a group
-writes only its own arrays and a chain uses only its own generator: the number of threads does not change the results.
+A chain walks a block of steps at a time into a short path, which is then counted; every chain uses only its own generators,
+and a call writes only to the chains and to the group it is given, so the number of threads does not change the results.
 """
 
 import math
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
+from .chain_state import Cells, Chains, Rule
+
 OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
+# Long sums may be added in any order, several terms at a time: six times as fast, and NaN and infinity stay what they are.
+SUMS: dict[str, Any] = {**OPTIONS, "fastmath": {"reassoc"}}
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Indices = NDArray[np.int32]
 Words = NDArray[np.uint64]
 
-LINEAR = 0  # the same numbers as in glm.py
-LOGISTIC = 1
+LINEAR, LOGISTIC, PHASE, TANH, DEEP = range(5)  # the same numbers as in losses.py; any other: ``gradients`` is called
+MINIBATCH, GAUSSIAN, STABLE = range(3)
+LANES = 4  # chains that walk side by side, where one by itself would wait for its own additions
+BLOCK = 128  # steps of a path: four of two parameters and the indices of their samples fit into the nearest cache
+POINTS = BLOCK + 1
 
 # A uint64 mixed with a Python integer silently becomes a float in Numba; every constant is a uint64.
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
-MIX_2 = np.uint64(0x94D049BB133111EB)
-STREAM = np.uint64(0xD1342543DE82EF95)
 LOW_HALF = np.uint64(0xFFFFFFFF)
-ONE = np.uint64(1)
-U17, U19, U23 = np.uint64(17), np.uint64(19), np.uint64(23)
-U27, U30, U31 = np.uint64(27), np.uint64(30), np.uint64(31)
-U32, U41, U45 = np.uint64(32), np.uint64(41), np.uint64(45)
-
-
-@njit(**OPTIONS)
-def mix(z: np.uint64) -> np.uint64:
-    """The finaliser of SplitMix64."""
-    z = (z ^ (z >> U30)) * MIX_1
-    z = (z ^ (z >> U27)) * MIX_2
-    return z ^ (z >> U31)
-
-
-@njit(**OPTIONS)
-def seed_streams(seed: np.uint64, state: Words) -> None:
-    """A xoshiro256++ state for each row of ``state``, shape (chains, 4): SplitMix64 outputs from a start of its own."""
-    for c in range(state.shape[0]):
-        z = mix(seed + GOLDEN) ^ mix((np.uint64(c) + ONE) * STREAM)
-        for i in range(4):
-            z = z + GOLDEN
-            state[c, i] = mix(z)
+SPARE = np.uint64(1 << 32)  # marks a half word that was left over
+NONE, U11, U17, U19, U23, U32, U41, U45 = (np.uint64(k) for k in (0, 11, 17, 19, 23, 32, 41, 45))
 
 
 @njit(**OPTIONS)
@@ -69,257 +52,450 @@ def random_words(state: Words, out: Words) -> None:
 
 
 @njit(**OPTIONS)
-def draw_batch(state: Words, words: Words, order: Ints, position: int, period: int, n: int, batch: Ints) -> int:
-    """Indices of the next minibatch into ``batch``; returns the new position in the shuffled ``order``.
+def draw_samples(state: Words, words: Words, order: Indices, position: int, period: int, n: int, out: Indices) -> int:
+    """Indices of the samples drawn next into ``out``; returns the new position in the shuffled ``order``.
 
     An index is the high word of 32 random bits times the number of choices (Lemire, doi:10.1145/3230636) without
     rejection, which leaves a relative bias of at most n/2³² in each probability: 1e-7 for hundreds of samples.
     With period = 0 samples are drawn with replacement. Otherwise Fisher–Yates continues through ``order`` and starts
-    again at its beginning after ``period`` draws: one batch, or an epoch.
+    again at its beginning after ``period`` draws: one batch, or an epoch. A random word gives two indices; ``state[4]`` keeps
+    the second for the next call, so that how many are drawn at a time does not matter.
     """
-    random_words(state, words)
-    if position == period:
-        position = 0
-    for q in range(batch.size):
-        word = words[q >> 1]
-        half = (word >> U32) if q & 1 == 0 else (word & LOW_HALF)
-        if period == 0:
-            batch[q] = np.int64((half * np.uint64(n)) >> U32)
-        else:
+    size, spare = out.size, state[4]
+    start = 1 if spare != NONE and size > 0 else 0
+    count = (size - start + 1) // 2
+    random_words(state, words[:count])
+    if period == 0:
+        choices = np.uint64(n)
+        if start == 1:
+            out[0] = np.int32(((spare & LOW_HALF) * choices) >> U32)
+        for k in range((size - start) // 2):
+            out[start + 2 * k] = np.int32(((words[k] >> U32) * choices) >> U32)
+            out[start + 2 * k + 1] = np.int32(((words[k] & LOW_HALF) * choices) >> U32)
+        if (size - start) % 2 == 1:
+            out[size - 1] = np.int32(((words[count - 1] >> U32) * choices) >> U32)
+    else:
+        for q in range(size):
+            if q < start:
+                half = spare & LOW_HALF
+            else:
+                word = words[(q - start) >> 1]
+                half = (word >> U32) if (q - start) & 1 == 0 else (word & LOW_HALF)
+            if position == period:
+                position = 0
             j = position + np.int64((half * np.uint64(n - position)) >> U32)
             k = order[j]
             order[j] = order[position]
             order[position] = k
-            batch[q] = k
+            out[q] = k
             position += 1
+    if size > 0:
+        state[4] = ((words[count - 1] & LOW_HALF) | SPARE) if (size - start) % 2 == 1 else NONE
     return position
 
 
 @njit(**OPTIONS)
-def cell_of(x: float, lower: float, per_length: float, n: int) -> int:
-    """Index of the cell that holds x; −1 and n are all that lies below and above the grid."""
-    u = (x - lower) * per_length
-    if u < 0.0:
-        return -1
-    if u >= n:
-        return n
-    return int(u)
+def uniform(word: np.uint64) -> float:
+    """In (0, 1]."""
+    return (np.float64(word >> U11) + 1.0) * 2.0**-53
+
+
+@njit(**OPTIONS)
+def normals(state: Words, words: Words, out: Array) -> None:
+    """Independent standard normal numbers, two from two words (Box and Muller, doi:10.1214/aoms/1177706645)."""
+    count = (out.size + 1) // 2 * 2
+    random_words(state, words[:count])
+    for q in range(0, out.size, 2):
+        radius = math.sqrt(-2.0 * math.log(uniform(words[q])))
+        angle = 2.0 * math.pi * uniform(words[q + 1])
+        out[q] = radius * math.cos(angle)
+        if q + 1 < out.size:
+            out[q + 1] = radius * math.sin(angle)
+
+
+@njit(**OPTIONS)
+def stretch(state: Words, words: Words, stability: float) -> float:
+    """√W with E exp(−sW) = exp(−s^{α/2}) (Kanter, doi:10.1214/aop/1176996309): √W times a normal vector is α-stable."""
+    random_words(state, words[:2])
+    g = 0.5 * stability
+    angle, wait = math.pi * uniform(words[0]), -math.log(uniform(words[1]))
+    if wait <= 0.0:  # probability 2⁻⁵³
+        wait = 2.0**-53
+    if g == 1.0:
+        return 1.0
+    size = math.sin(g * angle) / math.sin(angle) ** (1.0 / g)
+    return math.sqrt(size * (math.sin((1.0 - g) * angle) / wait) ** ((1.0 - g) / g))
+
+
+@njit(**OPTIONS)
+def slope_of(kind: int, margin: float, y: float) -> float:
+    """∂ℓ/∂(θ·x) of one sample."""
+    if kind == LINEAR:
+        return margin - y
+    if kind == LOGISTIC:
+        return -y / (1.0 + math.exp(y * margin))  # an overflow of exp gives the right limit, 0
+    return 2.0 * margin * (margin * margin - y)
+
+
+@njit(**OPTIONS)
+def add_gradient(kind: int, theta: Array, row: Array, shift: float, out: Array) -> None:
+    """Add the gradient of the loss of one sample, whose target is the last entry of ``row``, plus ``shift``."""
+    y = row[row.size - 1] + shift
+    if kind == TANH:
+        f = math.tanh(theta[1] * row[0])
+        e = theta[0] * f - y
+        out[0] += e * f
+        out[1] += e * theta[0] * row[0] * (1.0 - f * f)
+        return
+    if kind == DEEP:
+        e = theta[0] * theta[1] * row[0] - y
+        out[0] += e * theta[1] * row[0]
+        out[1] += e * theta[0] * row[0]
+        return
+    margin = 0.0
+    for i in range(theta.size):
+        margin += theta[i] * row[i]
+    slope = slope_of(kind, margin, y)
+    for i in range(theta.size):
+        out[i] += slope * row[i]
+
+
+@njit(**OPTIONS)
+def surrogate(rule: Rule, gradients: Any, rows: Array, all_rows: Indices, theta: Array, z: Array, out: Array) -> None:
+    """The gradient of all samples plus F z into ``out``, F Fᵀ being the covariance of a minibatch's gradient."""
+    n, d = rows.shape[0], theta.size
+    each, labels = np.zeros((n, d)), np.zeros((n if rule.label_share > 0.0 else 0, d))
+    if gradients is not None:
+        gradients(theta, rows, all_rows, each)
+    out[:] = 0.0
+    for k in range(n):
+        if gradients is None:
+            add_gradient(rule.kind, theta, rows[k], 0.0, each[k])
+        if rule.label_share > 0.0:  # gradients are linear in the target
+            add_gradient(rule.kind, theta, rows[k], 1.0, labels[k])
+            for i in range(d):
+                labels[k, i] -= each[k, i]
+        for i in range(d):
+            out[i] += each[k, i] / n
+    F = np.zeros((d, d))
+    for k in range(n):
+        for i in range(d):
+            for j in range(i + 1):
+                F[i, j] += rule.share / n * (each[k, i] - out[i]) * (each[k, j] - out[j])
+                if rule.label_share > 0.0:
+                    F[i, j] += rule.label_share / n * labels[k, i] * labels[k, j]
+    for j in range(d):  # Cholesky; a direction without noise, up to the round-off of its sums, gets none
+        size = F[j, j]
+        for k in range(j):
+            F[j, j] -= F[j, k] * F[j, k]
+        pivot = math.sqrt(F[j, j]) if F[j, j] > 1e-14 * size else 0.0
+        F[j, j] = pivot
+        for i in range(j + 1, d):
+            for k in range(j):
+                F[i, j] -= F[i, k] * F[j, k]
+            F[i, j] = F[i, j] / pivot if pivot > 0.0 else 0.0
+    for i in range(d):
+        for j in range(i + 1):
+            out[i] += F[i, j] * z[j]
+
+
+@njit(**OPTIONS)
+def walk(
+    rule: Rule, gradients: Any, rows: Array, etas: Array, chains: Chains, c: int, indices: Indices, path: Array
+) -> None:
+    """The steps of chain c into ``path``, shape (d, steps + 1), from its first point on."""
+    d, B = path.shape[0], rule.batch_size
+    look, g, z = np.empty(d), np.empty(d), np.empty(d)
+    shifts = np.zeros(B)
+    each, batch = np.empty((B, d)), np.empty(B, np.int32)
+    words = np.empty(max(B, d) + 2, np.uint64)
+    theta, velocity, state = chains.theta[c], chains.velocity[c], chains.noise_words[c]
+    all_rows = np.arange(rows.shape[0] if rule.noise != MINIBATCH else 0).astype(np.int32)
+    for k in range(etas.size):
+        ahead = rule.momentum if rule.nesterov else 0.0
+        for i in range(d):
+            look[i] = theta[i] + ahead * velocity[i]
+        if rule.noise != MINIBATCH:
+            normals(state, words, z)
+            if rule.noise == STABLE:
+                z *= stretch(state, words, rule.stability)
+            surrogate(rule, gradients, rows, all_rows, look, z, g)
+        else:
+            g[:] = 0.0
+            if rule.label_noise > 0.0:
+                normals(state, words, shifts)
+                shifts *= rule.label_noise
+            batch[:] = indices[k * B : (k + 1) * B]
+            if gradients is not None:
+                gradients(look, rows, batch, each)
+                for q in range(B):
+                    for i in range(d):
+                        g[i] += each[q, i]
+            else:
+                for q in range(B):
+                    add_gradient(rule.kind, look, rows[batch[q]], shifts[q], g)
+            for i in range(d):
+                g[i] /= B
+        for i in range(d):
+            velocity[i] = rule.momentum * velocity[i] - etas[k] * (g[i] + rule.l2 * look[i])
+        if rule.temperature > 0.0:
+            normals(state, words, z)
+            for i in range(d):
+                velocity[i] += math.sqrt(2.0 * rule.temperature * etas[k]) * z[i]
+        for i in range(d):
+            theta[i] += velocity[i]
+            path[i, k + 1] = theta[i]
+
+
+@njit(forceinline=True, **OPTIONS)
+def walk_side_by_side(kind: int, l2: float, B: int, rows: Array, etas: Array, indices: Indices, p: Array) -> None:
+    """See ``walk_in_planes``; ``kind`` is a constant here. Names stand for numbers in registers, which arrays are not."""
+    a0, a1, b0, b1 = p[0], p[POINTS], p[2 * POINTS], p[3 * POINTS]
+    c0, c1, d0, d1 = p[4 * POINTS], p[5 * POINTS], p[6 * POINTS], p[7 * POINTS]
+    q, width = 0, BLOCK * B
+    for k in range(etas.size):
+        e0, e1, f0, f1, g0, g1, h0, h1 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        for _ in range(B):
+            i, j, m, n = indices[q], indices[q + width], indices[q + 2 * width], indices[q + 3 * width]
+            s = slope_of(kind, a0 * rows[i, 0] + a1 * rows[i, 1], rows[i, 2])
+            t = slope_of(kind, b0 * rows[j, 0] + b1 * rows[j, 1], rows[j, 2])
+            u = slope_of(kind, c0 * rows[m, 0] + c1 * rows[m, 1], rows[m, 2])
+            v = slope_of(kind, d0 * rows[n, 0] + d1 * rows[n, 1], rows[n, 2])
+            e0, e1 = e0 + s * rows[i, 0], e1 + s * rows[i, 1]
+            f0, f1 = f0 + t * rows[j, 0], f1 + t * rows[j, 1]
+            g0, g1 = g0 + u * rows[m, 0], g1 + u * rows[m, 1]
+            h0, h1 = h0 + v * rows[n, 0], h1 + v * rows[n, 1]
+            q += 1
+        keep, step = 1.0 - etas[k] * l2, etas[k] / B
+        a0, a1, b0, b1 = keep * a0 - step * e0, keep * a1 - step * e1, keep * b0 - step * f0, keep * b1 - step * f1
+        c0, c1, d0, d1 = keep * c0 - step * g0, keep * c1 - step * g1, keep * d0 - step * h0, keep * d1 - step * h1
+        p[k + 1], p[k + 1 + POINTS], p[k + 1 + 2 * POINTS], p[k + 1 + 3 * POINTS] = a0, a1, b0, b1
+        p[k + 1 + 4 * POINTS], p[k + 1 + 5 * POINTS], p[k + 1 + 6 * POINTS], p[k + 1 + 7 * POINTS] = c0, c1, d0, d1
+
+
+@njit(**OPTIONS)
+def walk_in_planes(rule: Rule, rows: Array, etas: Array, indices: Indices, paths: Array) -> None:
+    """Four chains of two parameters and plain SGD on margins side by side; ``paths`` (4, 2, POINTS) hold their first points."""
+    if rule.kind == LINEAR:
+        walk_side_by_side(LINEAR, rule.l2, rule.batch_size, rows, etas, indices.reshape(-1), paths.reshape(-1))
+    else:
+        walk_side_by_side(LOGISTIC, rule.l2, rule.batch_size, rows, etas, indices.reshape(-1), paths.reshape(-1))
+
+
+@njit(**SUMS)
+def sums_along(x: Array, centre: float, shifted: Array) -> tuple[float, float]:
+    """Σ v_k and Σ v_k² for k ≥ 1 with v = x − centre, which goes to ``shifted``."""
+    total, square = 0.0, 0.0
+    for k in range(x.size):
+        shifted[k] = x[k] - centre
+    for k in range(1, x.size):
+        total += shifted[k]
+        square += shifted[k] * shifted[k]
+    return total, square
+
+
+@njit(**SUMS)
+def sums_across(x: Array, y: Array) -> tuple[float, float]:
+    """Σ x_k y_k and Σ (x_{k−1} y_k − y_{k−1} x_k) for k ≥ 1."""
+    product, area = 0.0, 0.0
+    for k in range(1, x.size):
+        product += x[k] * y[k]
+        area += x[k - 1] * y[k] - y[k - 1] * x[k]
+    return product, area
+
+
+@njit(**OPTIONS)
+def add_moments(path: Array, centre: Array, shifted: Array, first: Array, second: Array) -> None:
+    """Add the sums over the steps of ``path``, shape (d, steps + 1), to ``first`` and ``second`` of its chain."""
+    d, points = path.shape
+    for i in range(d):
+        total, square = sums_along(path[i], centre[i], shifted[i])
+        first[i] += total
+        second[i, i] += square
+        for j in range(i):
+            product, area = sums_across(shifted[j, :points], shifted[i, :points])
+            second[j, i] += product
+            second[i, j] += area
+
+
+@njit(**OPTIONS)
+def first_beyond(path: Array, centre: Array, bound: float) -> int:
+    """The first point of ``path`` with a coordinate that is not finite or not within ``bound`` of ``centre``; 0 if none is."""
+    end = path.shape[1]
+    for i in range(path.shape[0]):
+        if bound == math.inf and abs(path[i, path.shape[1] - 1]) < math.inf:
+            continue  # what is not finite stays so
+        for k in range(1, end):
+            if not abs(path[i, k] - centre[i]) < bound:
+                end = k
+                break
+    return end if end < path.shape[1] else 0
 
 
 @njit(**OPTIONS)
 def next_plane(i: int, j: int, a: float, b: float, lower: float, h: float) -> float:
-    """Fraction of the way from a to b at which the next face on the way from cell i to cell j is crossed."""
-    face = i + 1 if j > i else i
+    """Fraction of the way from a to b at which the next face on the way from place i to place j is crossed."""
+    face = i if j > i else i - 1
     return (lower + face * h - a) / (b - a)
 
 
 @njit(**OPTIONS)
-def count_crossings(
-    a0: float,
-    a1: float,
-    a2: float,
-    b0: float,
-    b1: float,
-    b2: float,
-    i0: int,
-    i1: int,
-    i2: int,
-    j0: int,
-    j1: int,
-    j2: int,
-    lower: Array,
-    spacing: Array,
-    faces0: Ints,
-    faces1: Ints,
-    faces2: Ints,
-) -> None:
-    """Add ±1 at every face that the straight segment from a (in cell i) to b (in cell j) crosses, in the order it does.
+def count_crossings(path: Array, k: int, places: Indices, weight: int, cells: Cells) -> None:
+    """Add ±weight at every face that the straight segment to point k of ``path`` crosses, in the order it does.
 
-    The walk goes from cell to neighbouring cell and ends in j whatever the rounding of the crossing points, so
+    The walk goes from cell to neighbouring cell and ends in the last whatever the rounding of the crossing points, so
     occupation and crossings balance exactly. Faces whose neighbours are both outside the grid are not counted.
     """
-    n0, n1, n2 = faces1.shape[0], faces0.shape[1], faces0.shape[2]
+    n0, n1, n2 = cells.faces1.shape[0], cells.faces0.shape[1], cells.faces0.shape[2]
+    i0, i1, i2 = places[0, k - 1], places[1, k - 1], places[2, k - 1]
+    j0, j1, j2 = places[0, k], places[1, k], places[2, k]
+    lower, spacing = cells.lower, cells.spacing
     while i0 != j0 or i1 != j1 or i2 != j2:
         axis, first = -1, math.inf
         if i0 != j0:
-            axis, first = 0, next_plane(i0, j0, a0, b0, lower[0], spacing[0])
+            axis, first = 0, next_plane(i0, j0, path[0, k - 1], path[0, k], lower[0], spacing[0])
         if i1 != j1:
-            t = next_plane(i1, j1, a1, b1, lower[1], spacing[1])
+            t = next_plane(i1, j1, path[1, k - 1], path[1, k], lower[1], spacing[1])
             if axis < 0 or t < first:
                 axis, first = 1, t
         if i2 != j2:
-            t = next_plane(i2, j2, a2, b2, lower[2], spacing[2])
+            t = next_plane(i2, j2, path[2, k - 1], path[2, k], lower[2], spacing[2])
             if axis < 0 or t < first:
                 axis, first = 2, t
+        inside0, inside1, inside2 = 1 <= i0 <= n0, 1 <= i1 <= n1, 1 <= i2 <= n2
         if axis == 0:
             sign = 1 if j0 > i0 else -1
-            if 0 <= i1 < n1 and 0 <= i2 < n2:
-                faces0[max(i0, i0 + sign), i1, i2] += sign
+            if inside1 and inside2:
+                cells.faces0[max(i0, i0 + sign) - 1, i1 - 1, i2 - 1] += sign * weight
             i0 += sign
         elif axis == 1:
             sign = 1 if j1 > i1 else -1
-            if 0 <= i0 < n0 and 0 <= i2 < n2:
-                faces1[i0, max(i1, i1 + sign), i2] += sign
+            if inside0 and inside2:
+                cells.faces1[i0 - 1, max(i1, i1 + sign) - 1, i2 - 1] += sign * weight
             i1 += sign
         else:
             sign = 1 if j2 > i2 else -1
-            if 0 <= i0 < n0 and 0 <= i1 < n1:
-                faces2[i0, i1, max(i2, i2 + sign)] += sign
+            if inside0 and inside1:
+                cells.faces2[i0 - 1, i1 - 1, max(i2, i2 + sign) - 1] += sign * weight
             i2 += sign
 
 
 @njit(**OPTIONS)
-def advance_group(
+def count_cells(path: Array, weight: int, cells: Cells, places: Indices, flat: Indices) -> None:
+    """Add ``weight`` to the cell of every new point of ``path``, and to the faces crossed on the way to it."""
+    _, n1, n2 = cells.histogram.shape
+    strides, points = (n1 * n2, n2, 1), path.shape[1]
+    flat[:points] = 0 if cells.axes == 3 else (1 if cells.axes == 2 else 1 + n2)  # the place of the padding axes
+    for axis in range(cells.axes):
+        lower, per_length = cells.lower[axis], 1.0 / cells.spacing[axis]
+        top, stride = cells.histogram.shape[axis] - 1, np.int32(strides[axis])
+        limit = np.float64(top)
+        for k in range(points):
+            u = (path[axis, k] - lower) * per_length + 1.0
+            place = np.int32(u if u < limit else limit) if u >= 1.0 else np.int32(0)
+            places[axis, k] = place
+            flat[k] += stride * place
+    counts = cells.histogram.reshape(-1)
+    for k in range(1, points):
+        counts[flat[k]] += weight
+    if cells.crossings:
+        for k in range(1, points):
+            if flat[k] != flat[k - 1]:
+                count_crossings(path, k, places, weight, cells)
+
+
+@njit(**OPTIONS)
+def record(path: Array, weight: int, centre: Array, chains: Chains, c: int, cells: Cells, room: Any) -> None:
+    """Count the steps of ``path`` for chain c and its group."""
+    shifted, places, flat = room
+    add_moments(path, centre, shifted, chains.first[c], chains.second[c])
+    if cells.axes > 0:
+        count_cells(path, weight, cells, places, flat)
+
+
+@njit(**OPTIONS)
+def room_for(d: int) -> Any:
+    """A shifted path, places and flat places; on the padding axes all are in the one cell."""
+    return np.empty((d, POINTS)), np.ones((3, POINTS), np.int32), np.empty(POINTS, np.int32)
+
+
+@njit(**OPTIONS)
+def advance(
     low: int,
     high: int,
-    kind: int,
-    X: Array,
-    y: Array,
-    l2: float,
-    eta: float,
-    batch_size: int,
-    period: int,
-    first: int,
-    steps: int,
-    record: bool,
+    rule: Rule,
+    gradients: Any,
+    rows: Array,
+    etas: Array,
+    taken: int,
+    weight: int,
     centre: Array,
-    lower: Array,
-    spacing: Array,
-    theta: Array,
-    state: Words,
-    order: Ints,
-    position: Ints,
-    failed: Ints,
-    histogram: Ints,
-    faces0: Ints,
-    faces1: Ints,
-    faces2: Ints,
-    outside: Ints,
-    sums: Array,
+    bound: float,
+    every: int,
+    phase: int,
+    chains: Chains,
+    cells: Cells,
+    kept: Array,
 ) -> None:
-    """``steps`` steps of the chains low … high − 1, which form one group; see ``advance``."""
-    n = X.shape[0]
-    n0, n1, n2 = histogram.shape
-    p0, p1, p2 = 1.0 / spacing[0], 1.0 / spacing[1], 1.0 / spacing[2]
-    batch = np.empty(batch_size, np.int64)
-    words = np.empty((batch_size + 1) // 2, np.uint64)
-    for c in range(low, high):
-        a0, a1, a2 = theta[c, 0], theta[c, 1], theta[c, 2]
-        i0, i1, i2 = cell_of(a0, lower[0], p0, n0), cell_of(a1, lower[1], p1, n1), cell_of(a2, lower[2], p2, n2)
-        m0, m1, m2, s00, s01, s02, s11, s12, s22, r01, r02, r12 = sums[c]
-        place = position[c]
-        for k in range(steps):
-            place = draw_batch(state[c], words, order[c], place, period, n, batch)
-            g0, g1, g2 = 0.0, 0.0, 0.0
-            for q in range(batch_size):
-                x0, x1, x2, label = X[batch[q], 0], X[batch[q], 1], X[batch[q], 2], y[batch[q]]
-                margin = a0 * x0 + a1 * x1 + a2 * x2
-                # an overflow of exp gives the right limit, 0
-                slope = -label / (1.0 + math.exp(label * margin)) if kind == LOGISTIC else margin - label
-                g0 += slope * x0
-                g1 += slope * x1
-                g2 += slope * x2
-            b0 = a0 - eta * (g0 / batch_size + l2 * a0)
-            b1 = a1 - eta * (g1 / batch_size + l2 * a1)
-            b2 = a2 - eta * (g2 / batch_size + l2 * a2)
-            if not abs(b0) + abs(b1) + abs(b2) < math.inf:
-                failed[c] = first + k + 1
-                break
-            if record:
-                j0, j1, j2 = cell_of(b0, lower[0], p0, n0), cell_of(b1, lower[1], p1, n1), cell_of(b2, lower[2], p2, n2)
-                if i0 != j0 or i1 != j1 or i2 != j2:
-                    count_crossings(
-                        a0, a1, a2, b0, b1, b2, i0, i1, i2, j0, j1, j2, lower, spacing, faces0, faces1, faces2
-                    )
-                    i0, i1, i2 = j0, j1, j2
-                if 0 <= i0 < n0 and 0 <= i1 < n1 and 0 <= i2 < n2:
-                    histogram[i0, i1, i2] += 1
-                else:
-                    outside[0] += 1
-                u0, u1, u2 = a0 - centre[0], a1 - centre[1], a2 - centre[2]
-                v0, v1, v2 = b0 - centre[0], b1 - centre[1], b2 - centre[2]
-                m0 += v0
-                m1 += v1
-                m2 += v2
-                s00 += v0 * v0
-                s01 += v0 * v1
-                s02 += v0 * v2
-                s11 += v1 * v1
-                s12 += v1 * v2
-                s22 += v2 * v2
-                r01 += u0 * v1 - u1 * v0
-                r02 += u0 * v2 - u2 * v0
-                r12 += u1 * v2 - u2 * v1
-            a0, a1, a2 = b0, b1, b2
-        theta[c, 0], theta[c, 1], theta[c, 2] = a0, a1, a2
-        position[c] = place
-        for i, value in enumerate((m0, m1, m2, s00, s01, s02, s11, s12, s22, r01, r02, r12)):
-            sums[c, i] = value
+    """Advance the chains low … high − 1, of one group, by ``etas.size`` steps after ``taken`` earlier ones.
 
-
-@njit(parallel=True, **OPTIONS)
-def advance(
-    bounds: Ints,
-    kind: int,
-    X: Array,
-    y: Array,
-    l2: float,
-    eta: float,
-    batch_size: int,
-    period: int,
-    first: int,
-    steps: int,
-    record: bool,
-    centre: Array,
-    lower: Array,
-    spacing: Array,
-    theta: Array,
-    state: Words,
-    order: Ints,
-    position: Ints,
-    failed: Ints,
-    histogram: Ints,
-    faces0: Ints,
-    faces1: Ints,
-    faces2: Ints,
-    outside: Ints,
-    sums: Array,
-) -> None:
-    """Advance every chain by ``steps``, after ``first`` earlier ones; what is carried on lives in the arrays.
-
-    ``theta`` (chains, 3), ``state`` (chains, 4), ``order`` (chains, n or 0) and ``position`` (chains,) are the state of
-    the chains, and group g is the chains bounds[g] … bounds[g+1] − 1. If ``record``, counts are added to ``histogram``
-    (groups, *shape), ``faces`` (groups, *face_shape) and ``outside`` (groups, 1), and sums over the new points less
-    ``centre`` to ``sums`` (chains, 12): three means, six second moments 00 01 02 11 12 22, and θ_i θ'_j − θ_j θ'_i for
-    01 02 12.
-    A chain that is no longer finite stops, with the number of its step in ``failed``.
+    Steps are taken in blocks and, unless ``weight`` is 0, counted with it on the grid. A chain that is no longer within ``bound``
+    of ``centre`` is lost: the block it happens in is not counted, and the chain stops before that. Every ``every``-th point, the
+    last having been ``phase`` steps ago, is copied to ``kept``, shape (chains, points, d).
     """
-    for g in prange(bounds.size - 1):
-        advance_group(
-            bounds[g],
-            bounds[g + 1],
-            kind,
-            X,
-            y,
-            l2,
-            eta,
-            batch_size,
-            period,
-            first,
-            steps,
-            record,
-            centre,
-            lower,
-            spacing,
-            theta,
-            state,
-            order,
-            position,
-            failed,
-            histogram[g],
-            faces0[g],
-            faces1[g],
-            faces2[g],
-            outside[g],
-            sums,
-        )
+    d, B = chains.theta.shape[1], rule.batch_size
+    drawn = B if rule.noise == MINIBATCH else 0
+    plain = rule.momentum == 0.0 and rule.label_noise == 0.0 and rule.temperature == 0.0 and rule.noise == MINIBATCH
+    in_planes = plain and d == 2 and (rule.kind == LINEAR or rule.kind == LOGISTIC)
+    indices = np.empty((LANES, BLOCK * drawn), np.int32)
+    paths = np.empty((LANES, d, POINTS))
+    words = np.empty(BLOCK * drawn // 2 + 1, np.uint64)
+    room = room_for(d)
+    for start in range(low, high, LANES):
+        lanes = min(LANES, high - start)
+        for done in range(0, etas.size, BLOCK):
+            steps = min(BLOCK, etas.size - done)
+            eta = etas[done : done + steps]
+            for lane in range(lanes):
+                c = start + lane
+                batch = indices[lane, : steps * drawn]
+                state, order, position = chains.batch_words[c], chains.order[c], chains.position[c]
+                chains.position[c] = draw_samples(state, words, order, position, rule.period, rows.shape[0], batch)
+                paths[lane, :, 0] = chains.theta[c]
+            if in_planes and lanes == LANES:
+                walk_in_planes(rule, rows, eta, indices, paths)
+                for lane in range(LANES):
+                    chains.theta[start + lane] = paths[lane, :, steps]
+            else:
+                for lane in range(lanes):
+                    if chains.lost[start + lane] == 0:
+                        walk(rule, gradients, rows, eta, chains, start + lane, indices[lane], paths[lane])
+            for lane in range(lanes):
+                c, path = start + lane, paths[lane, :, : steps + 1]
+                if chains.lost[c] > 0:
+                    continue
+                beyond = first_beyond(path, centre, bound)
+                if beyond > 0:
+                    chains.lost[c] = taken + done + beyond
+                    chains.theta[c] = path[:, beyond - 1]
+                    continue
+                if weight != 0:
+                    record(path, weight, centre, chains, c, cells, room)
+                if kept.size > 0:
+                    for k in range(((phase + done) // every + 1) * every - phase, done + steps + 1, every):
+                        kept[c, (phase + k) // every - 1] = path[:, k - done]
+
+
+@njit(**OPTIONS)
+def record_paths(low: int, high: int, paths: Array, centre: Array, chains: Chains, cells: Cells) -> None:
+    """Count the chains low … high − 1 of one group, whose points are given: ``paths`` (chains, points, d)."""
+    d = paths.shape[2]
+    path = np.empty((d, POINTS))
+    room = room_for(d)
+    for c in range(low, high):
+        for done in range(0, paths.shape[1] - 1, BLOCK):
+            steps = min(BLOCK, paths.shape[1] - 1 - done)
+            for i in range(d):
+                for k in range(steps + 1):
+                    path[i, k] = paths[c, done + k, i]
+            record(path[:, : steps + 1], 1, centre, chains, c, cells, room)

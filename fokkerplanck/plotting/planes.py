@@ -98,7 +98,7 @@ class Plane:
         gone = tuple(1 + self.names.index(name) for name in self.over)
         return replace(
             run,
-            grid=self.grid,
+            counted_on=self.grid,
             names=self.kept,
             histogram=run.histogram.sum(axis=gone),
             crossings=tuple(run.crossings[a].sum(axis=gone) for a in axes),

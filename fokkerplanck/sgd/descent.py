@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import solve_continuous_lyapunov
 
 from ..errors import InvalidInput
 from ..grid import Box, Grid
 from ..process import DiffusionProcess
 from ..solvers.hermite import Moments, chain_moments
-from .models import LossModel
+from .loss import Loss
+from .rule import check_diffusion, check_options
 from .run import Run
+from .second_order import SecondOrder
 from .simulation import Randomness, simulate
 
 Array = NDArray[np.float64]
@@ -38,7 +42,7 @@ class SGD:
 
     Parameters
     ----------
-    model : LossModel
+    model : Loss
     learning_rate : float
         η > 0, below 2/λ_max of the Hessian at the minimum; in units of time.
     batch_size : int
@@ -46,6 +50,21 @@ class SGD:
     sampling : {"with_replacement", "without_replacement", "epoch"}
         How the B samples of a minibatch are drawn: independently; all different; or as the next B of a random order of
         the data, shuffled again when fewer than B are left (these are skipped).
+    momentum, nesterov
+        β from 0 to below 1: :math:`v \leftarrow \beta v - \eta\,\nabla L_B(\theta),\ \theta \leftarrow \theta + v`
+        (heavy ball), with the gradient at :math:`\theta + \beta v` if ``nesterov``.
+    schedule : callable or array_like, optional
+        Factors of η: ``schedule(k)`` of an array of step numbers, or one for each step, the last of which stays.
+    label_noise : float
+        Standard deviation of normal noise added to the target of every sample drawn, for losses that have one.
+    injected_noise : float
+        T ≥ 0, of isotropic noise :math:`\sqrt{2T\eta}\,\xi` added to every step: a diffusion T·I besides.
+    noise : {"minibatch", "gaussian", "stable"}
+        What is beside the mean gradient: exact minibatches; normal noise of the same covariance, at every θ; or the same with
+        α-stable tails, :math:`\sqrt{W}` times it, W being one-sided stable with exponent α/2 (``alpha=2``: normal). The
+        last two take all n gradients in every step.
+    alpha : float, optional
+        Of the stable noise, above 0 and at most 2.
 
     Raises
     ------
@@ -67,11 +86,18 @@ class SGD:
     1
     """
 
-    model: LossModel
+    model: Loss
     _: KW_ONLY
     learning_rate: float
     batch_size: int
     sampling: str = "with_replacement"
+    momentum: float = 0.0
+    nesterov: bool = False
+    schedule: Callable[[NDArray[np.int64]], ArrayLike] | ArrayLike | None = None
+    label_noise: float = 0.0
+    injected_noise: float = 0.0
+    noise: str = "minibatch"
+    alpha: float | None = None
 
     def __post_init__(self) -> None:
         if self.sampling not in SAMPLINGS:
@@ -87,10 +113,13 @@ class SGD:
         real = isinstance(self.learning_rate, (int, float, np.integer, np.floating))
         if not real or not math.isfinite(self.learning_rate) or self.learning_rate <= 0.0:
             raise InvalidInput(f"learning_rate: expected a positive number, got {self.learning_rate!r}")
-        limit = 2.0 / float(self._curvatures[-1])
+        check_options(self)
+        beta = self.momentum
+        factor = 2.0 * (1.0 + beta) / (1.0 + 2.0 * beta if self.nesterov else 1.0)
+        limit = factor / float(self._curvatures[-1])
         if self.learning_rate >= limit:
             raise InvalidInput(
-                f"learning_rate: expected less than 2/λ_max(H) = {limit:.6g}, got {self.learning_rate:g}, beyond "
+                f"learning_rate: expected less than {factor:g}/λ_max(H) = {limit:.6g}, got {self.learning_rate:g}, beyond "
                 "linear stability: steps overshoot the minimum by more than they started from. Lower it"
             )
         object.__setattr__(self, "batch_size", int(self.batch_size))
@@ -101,20 +130,57 @@ class SGD:
         """1/h_min, the slowest decay time towards the minimum, in units of t = kη."""
         return 1.0 / float(self._curvatures[0])
 
-    def process(self) -> DiffusionProcess:
-        """The diffusion with the same drift −∇L and the same covariance per step.
+    def process(self, *, order: int = 1, isotropic: float = 0.0) -> DiffusionProcess:
+        r"""The diffusion with the same drift −∇L and the same covariance per step, or with their next order in η.
 
         It is close where steps are small, η λ_max(H) ≪ 1, and batches average out the skewness of the gradient noise.
+        ``order=2`` corrects for the first of the two,
+
+        .. math::
+
+            \tilde b = b - \tfrac\eta2[(b\cdot\nabla)b + D:\nabla\nabla b],\qquad
+            \tilde D = D - \tfrac\eta2[(b\cdot\nabla)D + (Db' + (Db')^\top) + D:\nabla\nabla D],
+
+        from formulas for the built-in losses; ∇·D̃ is taken by differences. The mean and covariance of the chain are those of
+        this diffusion up to O(η²) instead of O(η). `skew_correction` corrects for the second.
+
+        Parameters
+        ----------
+        order : {1, 2}
+        isotropic : float
+            Noise of a diffusion T·I added to that of the minibatches, T ≥ 0 in units of θ² per time: θ ← θ − η∇L_B + √(2Tη)ξ.
+            With order 1 only.
 
         Raises
         ------
         InvalidInput
-            For ``sampling="epoch"``, and where the minibatch is all of the data, so that there is no noise.
+            For ``sampling="epoch"``, where the minibatch is all of the data, so that there is no noise, with momentum, a
+            schedule, stable noise, or label noise except for linear regression, and for a loss whose law has no density; on
+            evaluation where D̃ is not positive.
+
+        References
+        ----------
+        Q. Li, C. Tai, W. E, *J. Mach. Learn. Res.* 20 (2019) 40, arXiv:1811.01558 (modified equations).
         """
-        model, scale, moments = self.model, self._noise_scale(), _OnPoints(self.model)
+        if order not in (1, 2):
+            raise InvalidInput(f"order: expected 1 or 2, got {order!r}")
+        if not (math.isfinite(isotropic) and isotropic >= 0.0) or (isotropic and order == 2):
+            raise InvalidInput(f"isotropic: expected a number of at least 0, and 0 with order=2, got {isotropic!r}")
+        model, scale, extra = self.model, self.noise_scale, isotropic * np.eye(self.model.dim) + self._constant_noise
+        if model.kind == "deep_linear" and not extra.any():
+            raise InvalidInput(
+                "process: expected a law with a density in the plane, got a deep linear net. Its noise has rank one everywhere "
+                "and w1² − w2² decays to 0, so all probability ends on the lines |w1| = |w2|. Reduce it to one weight "
+                "(see deep_linear), or add noise with process(isotropic=...)"
+            )
+        if order == 2:
+            self._check_minibatches_alone("process(order=2)")
+            corrected = SecondOrder(model, self.learning_rate, scale)
+            return DiffusionProcess(corrected.drift, corrected.diffusion, dim=model.dim, names=model.names)
+        moments = _OnPoints(model)
         return DiffusionProcess(
             lambda x: -moments(x)[0],
-            lambda x: scale * moments(x)[1],
+            lambda x: scale * moments(x)[1] + extra.reshape(extra.shape + (1,) * (x.ndim - 1)),
             dim=model.dim,
             divergence=lambda x: scale * moments(x)[2],
             names=model.names,
@@ -128,7 +194,7 @@ class SGD:
         InvalidInput
             As `process`.
         """
-        return self._linear_covariance(self._noise_scale())
+        return self._linear_covariance(self.noise_scale)
 
     def chain_moments(self, *, degree: int | None = None) -> Moments:
         """Stationary mean, covariance and circulation of the discrete chain itself, at this learning rate.
@@ -138,10 +204,11 @@ class SGD:
         Raises
         ------
         InvalidInput
-            For ``sampling="epoch"``, whose steps are not independent, and for a batch of all the data.
+            As `process`, and for noise other than that of minibatches.
         NotConverged
             If the series does not converge, or the moments do not exist.
         """
+        self._check_minibatches_alone("chain_moments")
         return chain_moments(
             self.model.sample_gradients,
             mean=self.model.minimum,
@@ -156,7 +223,7 @@ class SGD:
         """Reflecting box θ* ± ``widths`` standard deviations of the linearised diffusion along every axis.
 
         For ``sampling="epoch"`` the deviations are those of independent batches, which are larger: the batches of
-        one epoch compensate each other.
+        one epoch compensate each other. With momentum they are those of η/(1 − β).
 
         Raises
         ------
@@ -170,9 +237,7 @@ class SGD:
             )
         if not (math.isfinite(widths) and widths > 0.0):
             raise InvalidInput(f"widths: expected a positive number of standard deviations, got {widths!r}")
-        independent = self.learning_rate / (2.0 * self.batch_size)
-        whole_epoch = self.sampling == "epoch" and self.batch_size < self.model.n
-        covariance = self._linear_covariance(independent if whole_epoch else self._noise_scale())
+        covariance = self._linear_covariance(self._independent_scale) / (1.0 - self.momentum)
         reach = widths * np.sqrt(np.diag(covariance))
         if not (reach > 0.0).all():
             raise InvalidInput(
@@ -184,17 +249,38 @@ class SGD:
     def simulate(
         self,
         *,
-        grid: Grid,
+        grid: Grid | None = None,
         chains: int = 1000,
         steps: int = 20_000,
         rng: Randomness = None,
         burn_in: int | None = None,
         groups: int = 32,
+        start: ArrayLike | None = None,
+        current: bool = True,
+        euler_steps: int | None = None,
+        bound: float = math.inf,
+        checkpoint: str | Path | None = None,
+        trajectories: str | Path | None = None,
+        every: int = 100,
         progress: bool | None = None,
     ) -> Run:
         """`fokkerplanck.sgd.simulate` of this SGD."""
         return simulate(
-            self, grid=grid, chains=chains, steps=steps, rng=rng, burn_in=burn_in, groups=groups, progress=progress
+            self,
+            grid=grid,
+            chains=chains,
+            steps=steps,
+            rng=rng,
+            burn_in=burn_in,
+            groups=groups,
+            start=start,
+            current=current,
+            euler_steps=euler_steps,
+            bound=bound,
+            checkpoint=checkpoint,
+            trajectories=trajectories,
+            every=every,
+            progress=progress,
         )
 
     @property
@@ -204,33 +290,57 @@ class SGD:
 
     def _linear_covariance(self, scale: float) -> Array:
         minimum = self.model.minimum
-        S = solve_continuous_lyapunov(self.model.hessian(minimum), 2.0 * scale * self.model.noise_covariance(minimum))
+        noise = 2.0 * (scale * self.model.noise_covariance(minimum) + self._constant_noise)
+        S = solve_continuous_lyapunov(self.model.hessian(minimum), noise)
         return np.asarray(0.5 * (S + S.T), dtype=float)
 
-    def _noise_scale(self) -> float:
-        """The factor between Σ and D."""
+    @property
+    def noise_scale(self) -> float:
+        """D/Σ: η/2B with replacement.
+
+        Raises
+        ------
+        InvalidInput
+            As `process`.
+        """
+        scale = self._independent_scale
+        check_diffusion(self)
+        return scale
+
+    @property
+    def _independent_scale(self) -> float:
+        """D/Σ of batches that are independent from step to step."""
         n, B = self.model.n, self.batch_size
         if self.sampling != "with_replacement" and n == B:
             raise InvalidInput(
                 f"batch_size: expected fewer than all n = {n} samples for sampling={self.sampling!r}, got {B}. The "
                 "whole data in every step is gradient descent without noise; lower the batch size"
             )
-        if self.sampling == "epoch":
-            ratio = self.learning_rate * n / (B * self.relaxation_time)
-            raise InvalidInput(
-                "sampling='epoch': expected minibatches that are independent from step to step. Those of one epoch add "
-                "up to the full gradient, so their noise is anticorrelated, and no diffusion with D = ηΣ/2B describes "
-                f"them unless an epoch lasts many relaxation times, η h_min n/B ≫ 1 (here {ratio:.3g}). Simulate this "
-                "sampling, or use sampling='without_replacement'"
-            )
         scale = self.learning_rate / (2.0 * B)
         return scale * (n - B) / (n - 1) if self.sampling == "without_replacement" else scale
+
+    @property
+    def _constant_noise(self) -> Array:
+        """What injected and label noise add to D at θ*, and of a linear regression everywhere, shape (d, d)."""
+        model, eye = self.model, np.eye(self.model.dim)
+        slopes = (
+            model.hessian(model.minimum) - model.l2 * eye
+        )  # ⟨∇f ∇fᵀ⟩ of the predictions f, where residuals are small
+        labels = self.learning_rate * self.label_noise**2 / (2.0 * self.batch_size)
+        return np.asarray(self.injected_noise * eye + labels * slopes)
+
+    def _check_minibatches_alone(self, what: str) -> None:
+        if self.label_noise or self.injected_noise or self.noise != "minibatch":
+            raise InvalidInput(
+                f"{what}: expected the noise of minibatches alone, got label_noise = {self.label_noise:g}, injected_noise = "
+                f"{self.injected_noise:g}, noise = {self.noise!r}. Simulate the chain, or leave these out"
+            )
 
 
 class _OnPoints:
     """The moments of a model's gradient, kept for the points last asked for: drift, D and ∇·D are asked for in turn."""
 
-    def __init__(self, model: LossModel) -> None:
+    def __init__(self, model: Loss) -> None:
         self.model = model
         self.points: Array | None = None
         self.values: tuple[Array, Array, Array] | None = None

@@ -1,57 +1,56 @@
-"""Losses on data: linear and logistic regression, their gradient noise and their minimum."""
+"""Losses with formulas for all their derivatives: regression, phase retrieval, and the smallest networks."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit
 
-from ..errors import InvalidInput, NotConverged
-from ..kernels.glm import LINEAR, LOGISTIC, at_few_points, at_points
+from ..errors import InvalidInput
+from ..kernels.losses import DEEP, LINEAR, LOGISTIC, PHASE, TANH, at_few_points, at_points, gradients_at
+from .loss import Loss, check_parameters, check_start
+from .minimum import check_overlap
 
 Array = NDArray[np.float64]
 
-KINDS = {"linear": LINEAR, "logistic": LOGISTIC}
+KINDS = {"linear": LINEAR, "logistic": LOGISTIC, "phase_retrieval": PHASE, "tanh_neuron": TANH, "deep_linear": DEEP}
 # Points times samples: about a millisecond of work on one core. Sharing it gains half of that at most, and where another core
 # is busy, calls of a tenth of a millisecond have been seen to wait twenty for it.
 WORTH_SHARING = 2**16
-# Newton's method stops where |∇L| falls below this fraction of the typical gradient of one sample at θ = 0 (½√d for
-# standardised logistic data); the average of n such gradients carries a round-off of about 1e-16.
-GRADIENT = 1e-12
-ITERATIONS = 100  # damped Newton needs ~10; more than that means no progress
-SUFFICIENT = 1e-4  # Armijo's fraction of the decrease that the slope predicts
-# Smallest eigenvalue of the Hessian scaled to a unit diagonal. Below it the position of the minimum along the flat
-# direction is lost: the gradient is known to GRADIENT, so the position to GRADIENT/FLAT of the width of the minimum.
-FLAT = 1e-9
-# A separating direction found by the linear programme (rows of unit scale, direction in the unit cube) has margins that
-# are positive or zero; the programme satisfies its constraints to 1e-7.
-SEPARATED = 1e-5
 
 
-@dataclass(frozen=True, eq=False)
-class LossModel:
-    r"""The loss :math:`L(\theta) = \frac1n\sum_k \ell(\theta\cdot x_k, y_k) + \frac\lambda2|\theta|^2` on n samples.
+@dataclass(frozen=True, eq=False, repr=False)
+class LossModel(Loss):
+    r"""A loss on features x and targets y, whose derivatives are all known as formulas.
 
-    Linear: :math:`\ell = \tfrac12(\theta\cdot x - y)^2`. Logistic: :math:`\ell = \log(1 + e^{-y\,\theta\cdot x})` with
-    y = ±1.
+    ================== ============================================= ========================
+    kind               ℓ of one sample                               parameters
+    ================== ============================================= ========================
+    linear             :math:`\tfrac12(\theta\cdot x - y)^2`           one per feature
+    logistic           :math:`\log(1 + e^{-y\,\theta\cdot x})`, y = ±1  one per feature
+    phase_retrieval    :math:`\tfrac12((\theta\cdot x)^2 - y)^2`        one per feature
+    tanh_neuron        :math:`\tfrac12(a\tanh(wx) - y)^2`              a, w
+    deep_linear        :math:`\tfrac12(w_1w_2x - y)^2`                 w1, w2
+    ================== ============================================= ========================
 
-    Made by `linear_regression` and `logistic_regression`. The minibatch noise is that of the data term alone:
-    the λ term is the same in every minibatch.
+    Made by `linear_regression`, `logistic_regression`, `phase_retrieval`, `tanh_neuron` and `deep_linear`. Averages over
+    the samples are exact to round-off, derivatives included: gradient, Hessian, noise covariance and its divergence.
 
     Parameters
     ----------
-    kind : {"linear", "logistic"}
-    X : ndarray, shape (n, d)
+    kind : str
+    X : ndarray, shape (n, features)
     y : ndarray, shape (n,)
     l2 : float
-        λ, at least 0.
+        λ, at least 0, of the penalty :math:`\tfrac\lambda2|\theta|^2`.
     names : tuple of str, length d
         Names of the parameters.
+    start : ndarray, shape (d,)
+        From where the minimum is looked for.
 
     Examples
     --------
@@ -67,6 +66,7 @@ class LossModel:
     y: Array
     l2: float
     names: tuple[str, ...]
+    start: Array
 
     def __repr__(self) -> str:
         return f"LossModel({self.kind}, n={self.n}, l2={self.l2:g}, names={self.names})"
@@ -76,116 +76,19 @@ class LossModel:
         """Number of samples."""
         return len(self.X)
 
-    @property
-    def dim(self) -> int:
-        """Number of parameters d."""
-        return len(self.names)
+    def _fill(self, points: Array, order: int, out: dict[str, Array]) -> None:
+        kernel = at_points if len(points) * len(self.X) >= WORTH_SHARING else at_few_points
+        kernel(KINDS[self.kind], self.X, self.y, points, order, *out.values())
 
-    def loss(self, theta: ArrayLike) -> Array:
-        """L, shape (...), at points θ of shape (d, ...)."""
-        points, tail = self._points(theta)
-        penalty = 0.5 * self.l2 * (points**2).sum(axis=1)
-        return np.asarray((self._at(points, "loss")["loss"][:, 0] + penalty).reshape(tail))
-
-    def gradient(self, theta: ArrayLike) -> Array:
-        """∇L, shape (d, ...), at points of shape (d, ...)."""
-        points, tail = self._points(theta)
-        return _lead(self._at(points, "gradient")["gradient"] + self.l2 * points, tail)
-
-    def sample_gradients(self, theta: ArrayLike) -> Array:
-        r"""Gradient of every sample's loss, the penalty included: :math:`\nabla\ell_k + \lambda\theta`, shape (n, d, ...)."""
-        points, tail = self._points(theta)
-        margin = self.X @ points.T
-        y = self.y[:, None]
-        slope = margin - y if self.kind == "linear" else -y * expit(-y * margin)
-        gradients = slope[:, None, :] * self.X[:, :, None] + self.l2 * points.T
-        return np.asarray(gradients.reshape(self.n, self.dim, *tail))
-
-    def noise_covariance(self, theta: ArrayLike) -> Array:
-        r"""Covariance of the gradient of one random sample, shape (d, d, ...).
-
-        .. math:: \Sigma = \frac1n\sum_k (g_k - \bar g)(g_k - \bar g)^\top,\qquad g_k = \nabla\ell(\theta\cdot x_k, y_k)
-        """
-        points, tail = self._points(theta)
-        return _lead(self._at(points, "covariance")["covariance"], tail)
-
-    def noise_divergence(self, theta: ArrayLike) -> Array:
-        r""":math:`\partial_j\Sigma_{ij}`, shape (d, ...), from the formula, not by differences."""
-        points, tail = self._points(theta)
-        return _lead(self._at(points, "divergence")["divergence"], tail)
-
-    def moments(self, theta: ArrayLike) -> tuple[Array, Array, Array]:
-        """``gradient``, ``noise_covariance`` and ``noise_divergence`` in one pass over the samples."""
-        points, tail = self._points(theta)
-        out = self._at(points, "covariance", "divergence")
-        gradient = out["gradient"] + self.l2 * points
-        return _lead(gradient, tail), _lead(out["covariance"], tail), _lead(out["divergence"], tail)
-
-    def hessian(self, theta: ArrayLike) -> Array:
-        r""":math:`\partial_i\partial_j L`, shape (d, d, ...)."""
-        points, tail = self._points(theta)
-        return _lead(self._at(points, "hessian")["hessian"] + self.l2 * np.eye(self.dim), tail)
-
-    @cached_property
-    def minimum(self) -> Array:
-        """The minimum θ* of the loss, shape (d,), by damped Newton steps from θ = 0.
-
-        Raises
-        ------
-        InvalidInput
-            If there is none, because the two classes can be separated and l2 = 0; or if it is not a single point,
-            because the features are linearly dependent and l2 = 0.
-        NotConverged
-            If round-off keeps the gradient from falling below 1e-12 of the gradient of a typical sample.
-        """
-        if self.kind == "logistic" and self.l2 == 0.0:
-            _check_overlap(self.X, self.y)
-        theta = np.zeros(self.dim)
-        rates = self.X * (self.y if self.kind == "linear" else 0.5 * self.y)[:, None]
-        tolerance = GRADIENT * float(np.sqrt((rates**2).mean(axis=0).sum()))
-        for _ in range(ITERATIONS):
-            slope = self.gradient(theta)
-            H = self.hessian(theta)
-            _check_curvature(H, self.names, self.l2)
-            if np.linalg.norm(slope) <= tolerance:
-                theta.setflags(write=False)
-                return theta
-            theta = self._step(theta, slope, np.asarray(np.linalg.solve(H, -slope), dtype=float))
-        raise NotConverged(
-            f"minimum: expected |∇L| ≤ {tolerance:.3g}, got {np.linalg.norm(self.gradient(theta)):.3g} "
-            f"after {ITERATIONS} Newton steps. Features of very different size lose digits in θ·x; standardise them"
-        )
-
-    def _step(self, theta: Array, slope: Array, step: Array) -> Array:
-        start = float(self.loss(theta))
-        room = 1e-14 * abs(start)  # the loss is a sum of n positive terms: near θ* its decrease drowns in round-off
-        length = 1.0
-        while float(self.loss(theta + length * step)) > start + SUFFICIENT * length * float(slope @ step) + room:
-            length *= 0.5
-            if length < 1e-10:  # ten orders below the Newton step there is no descent to be found in double precision
-                break
-        return theta + length * step
-
-    def _points(self, theta: ArrayLike) -> tuple[Array, tuple[int, ...]]:
-        """The points as rows, and the shape they came in."""
-        points = np.asarray(theta, dtype=float)
-        if points.ndim == 0 or points.shape[0] != self.dim:
-            raise InvalidInput(
-                f"theta: expected shape ({self.dim}, ...), one row per parameter {self.names}, got {points.shape}"
-            )
-        return np.ascontiguousarray(points.reshape(self.dim, -1).T), points.shape[1:]
-
-    def _at(self, points: Array, *wanted: str) -> dict[str, Array]:
-        """The averages wanted, one row per point, in one pass over the samples."""
-        count, d = points.shape
-        shapes = {"loss": (1,), "gradient": (d,), "covariance": (d, d), "divergence": (d,), "hessian": (d, d)}
-        out = {
-            name: np.empty((count, *(shape if name in (*wanted, "gradient") else (0,) * len(shape))))
-            for name, shape in shapes.items()
-        }
-        kernel = at_points if count * len(self.X) >= WORTH_SHARING else at_few_points
-        kernel(KINDS[self.kind], self.X, self.y, points, *out.values())
+    def _gradients(self, points: Array) -> Array:
+        out = np.empty((len(points), self.n, self.dim))
+        gradients_at(KINDS[self.kind], self.X, self.y, points, out)
         return out
+
+    def _start(self) -> Array:
+        if self.kind == "logistic" and self.l2 == 0.0:
+            check_overlap(self.X, self.y)
+        return self.start
 
 
 def linear_regression(X: ArrayLike, y: ArrayLike, *, l2: float = 0.0, names: Sequence[str] | None = None) -> LossModel:
@@ -216,13 +119,7 @@ def linear_regression(X: ArrayLike, y: ArrayLike, *, l2: float = 0.0, names: Seq
     >>> float(linear_regression([[1.0], [1.0]], [0.0, 2.0]).loss([1.0]))
     0.5
     """
-    features, target, labels = _check(X, y, l2, names)
-    if target.dtype.kind not in "biuf":
-        raise InvalidInput(f"y: expected real numbers, got dtype {target.dtype}. For labels use logistic_regression")
-    values = target.astype(float)
-    if not np.isfinite(values).all():
-        row = int(np.argmin(np.isfinite(values)))
-        raise InvalidInput(f"y: expected finite numbers, got {values[row]} in row {row}")
+    features, values, labels = _check_regression(X, y, l2, names)
     return _freeze("linear", features, values, l2, labels)
 
 
@@ -277,8 +174,166 @@ def logistic_regression(
     return _freeze("logistic", features, np.where(target == classes[1], 1.0, -1.0), l2, labels)
 
 
+def phase_retrieval(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    l2: float = 0.0,
+    names: Sequence[str] | None = None,
+    start: ArrayLike | None = None,
+) -> LossModel:
+    r"""θ from squares of projections: :math:`L = \frac1{2n}\sum_k((\theta\cdot x_k)^2 - y_k)^2 + \frac\lambda2|\theta|^2`.
+
+    θ and −θ have the same loss, so minima come in pairs, and ``minimum`` is the one that Newton's method leads to from
+    ``start``. The noise vanishes at θ = 0, and at a θ that fits all samples exactly.
+
+    Parameters
+    ----------
+    X : array_like, shape (n, d)
+    y : array_like, shape (n,)
+        Measured squares; noise may make them negative.
+    l2, names
+        As of `linear_regression`.
+    start : array_like, shape (d,), optional
+        By default the leading eigenvector of :math:`\langle y\,xx^\top\rangle`, of the length that fits ⟨y⟩ and with a
+        positive largest component: the spectral start. The minimum reached from it is close to it on easy data.
+
+    Returns
+    -------
+    LossModel
+
+    Raises
+    ------
+    InvalidInput
+        As of `linear_regression`, and for a start of the wrong shape.
+
+    References
+    ----------
+    E. J. Candès, X. Li, M. Soltanolkotabi, *IEEE Trans. Inf. Theory* 61 (2015) 1985, doi:10.1109/TIT.2015.2399924.
+
+    Examples
+    --------
+    >>> model = phase_retrieval([[1.0], [2.0], [3.0]], [1.1, 4.0, 8.9])
+    >>> model.minimum.round(3).tolist()
+    [0.996]
+    """
+    features, values, labels = _check_regression(X, y, l2, names)
+    if start is None:
+        _, vectors = np.linalg.eigh((features.T * values) @ features / len(features))
+        first = vectors[:, -1] * np.sign(vectors[np.argmax(np.abs(vectors[:, -1])), -1])
+        size = max(float(values.mean()), 0.0) / float(((features @ first) ** 2).mean() or 1.0)
+        start = first * (math.sqrt(size) or 1.0)
+    return _freeze("phase_retrieval", features, values, l2, labels, start)
+
+
+def tanh_neuron(
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    l2: float = 0.0,
+    names: Sequence[str] | None = None,
+    start: ArrayLike | None = None,
+) -> LossModel:
+    r"""One hidden neuron, θ = (a, w): :math:`L = \frac1{2n}\sum_k(a\tanh(wx_k) - y_k)^2 + \frac\lambda2|\theta|^2`.
+
+    (a, w) and (−a, −w) have the same loss, so minima come in pairs, two mirror wells; ``minimum`` is the one that Newton's
+    method leads to from ``start``. At the origin every sample's gradient vanishes: the chain would stay there for ever.
+
+    Parameters
+    ----------
+    x, y : array_like, shape (n,)
+        One feature (shape (n, 1) will do, too), and the target.
+    l2 : float
+        λ ≥ 0.
+    names : sequence of two str, optional
+        By default a and w.
+    start : array_like, shape (2,), optional
+        By default (1, ±1) with the sign of ⟨xy⟩: the well with a > 0.
+
+    Returns
+    -------
+    LossModel
+
+    Raises
+    ------
+    InvalidInput
+        As of `linear_regression`, for more than one feature, and for a start of the wrong shape.
+
+    Examples
+    --------
+    >>> model = tanh_neuron([-2.0, -1.0, 1.0, 2.0], [-1.0, -1.0, 1.0, 1.0], l2=0.05)
+    >>> model.minimum.round(3).tolist()
+    [1.091, 0.935]
+    """
+    features, values, labels = _check_regression(_column(x), y, l2, names, ("a", "w"))
+    away = 1.0 if features[:, 0] @ values >= 0.0 else -1.0
+    return _freeze("tanh_neuron", features, values, l2, labels, (1.0, away) if start is None else start)
+
+
+def deep_linear(
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    l2: float = 0.0,
+    names: Sequence[str] | None = None,
+    start: ArrayLike | None = None,
+) -> LossModel:
+    r"""Two linear layers of one weight: :math:`L = \frac1{2n}\sum_k(w_1w_2x_k - y_k)^2 + \frac\lambda2|w|^2`.
+
+    At λ = 0 its minima are the two branches of a hyperbola w1 w2 = const, and ``minimum`` is refused; at 0 < λ < |⟨xy⟩|
+    they are two points ±(s, ±s). The noise is of rank one everywhere, along (w2, w1), and w1² − w2² decays to 0: **there is
+    no density in the plane**, and `SGD.process` refuses. On the line w1 = w2 = w the chain is, to first order in η, that of
+    :math:`\ell = \tfrac14(w^2x - y)^2` with the penalty λ, which `custom_loss` makes:
+
+        def gradient(theta, row, out):
+            out[0] = (theta[0] ** 2 * row[0] - row[1]) * theta[0] * row[0]
+
+    Parameters
+    ----------
+    x, y : array_like, shape (n,)
+        One feature (shape (n, 1) will do, too), and the target.
+    l2 : float
+        λ ≥ 0.
+    names : sequence of two str, optional
+        By default w1 and w2.
+    start : array_like, shape (2,), optional
+        By default (1, ±1) with the sign of ⟨xy⟩: the minimum with w1 > 0.
+
+    Returns
+    -------
+    LossModel
+
+    Raises
+    ------
+    InvalidInput
+        As of `tanh_neuron`.
+
+    Examples
+    --------
+    >>> model = deep_linear([1.0, 2.0, 3.0], [1.0, 2.0, 4.0], l2=0.1)
+    >>> model.minimum.round(6).tolist()
+    [1.09218, 1.09218]
+    """
+    features, values, labels = _check_regression(_column(x), y, l2, names, ("w1", "w2"))
+    away = 1.0 if features[:, 0] @ values >= 0.0 else -1.0
+    return _freeze("deep_linear", features, values, l2, labels, (1.0, away) if start is None else start)
+
+
+def _check_regression(
+    X: ArrayLike, y: ArrayLike, l2: float, names: Sequence[str] | None, parameters: tuple[str, ...] | None = None
+) -> tuple[Array, Array, tuple[str, ...]]:
+    features, target, labels = _check(X, y, l2, names, parameters)
+    if target.dtype.kind not in "biuf":
+        raise InvalidInput(f"y: expected real numbers, got dtype {target.dtype}. For labels use logistic_regression")
+    values = target.astype(float)
+    if not np.isfinite(values).all():
+        row = int(np.argmin(np.isfinite(values)))
+        raise InvalidInput(f"y: expected finite numbers, got {values[row]} in row {row}")
+    return features, values, labels
+
+
 def _check(
-    X: ArrayLike, y: ArrayLike, l2: float, names: Sequence[str] | None
+    X: ArrayLike, y: ArrayLike, l2: float, names: Sequence[str] | None, parameters: tuple[str, ...] | None = None
 ) -> tuple[Array, NDArray[Any], tuple[str, ...]]:
     given = np.asarray(X)
     if given.dtype.kind not in "biuf":
@@ -298,54 +353,23 @@ def _check(
     target = np.asarray(y)
     if target.shape != (n,):
         raise InvalidInput(f"y: expected shape ({n},), one value per row of X, got {target.shape}")
-    if not (np.isfinite(l2) and l2 >= 0.0):
-        raise InvalidInput(f"l2: expected a number of at least 0, got {l2!r}. A negative penalty has no minimum")
-    labels = tuple(f"theta{i}" for i in range(d)) if names is None else tuple(names)
-    if len(labels) != d or len(set(labels)) != d or not all(isinstance(name, str) and name for name in labels):
-        raise InvalidInput(f"names: expected {d} different non-empty names, got {names!r}")
-    return features, target, labels
+    return features, target, check_parameters(l2, names, parameters or tuple(f"theta{i}" for i in range(d)))
 
 
-def _freeze(kind: str, X: Array, y: Array, l2: float, names: tuple[str, ...]) -> LossModel:
-    X.setflags(write=False)
-    y.setflags(write=False)
-    return LossModel(kind, X, y, float(l2), names)
+def _column(x: ArrayLike) -> NDArray[Any]:
+    """The one feature of a scalar model as a column."""
+    values = np.asarray(x)
+    if values.ndim == 2 and values.shape[1] == 1:
+        return values
+    if values.ndim != 1:
+        raise InvalidInput(f"x: expected one feature, shape (n,) or (n, 1), got {values.shape}")
+    return values[:, None]
 
 
-def _lead(rows: Array, tail: tuple[int, ...]) -> Array:
-    """One row per point → tensor indices first, then the shape of the points."""
-    return np.moveaxis(rows, 0, -1).reshape(*rows.shape[1:], *tail)
-
-
-def _check_curvature(H: Array, names: tuple[str, ...], l2: float) -> None:
-    diagonal = np.diag(H)
-    if (diagonal > 0.0).all():
-        lowest = float(np.linalg.eigvalsh(H / np.sqrt(np.outer(diagonal, diagonal)))[0])
-        if lowest > FLAT:
-            return
-        why = f"got {lowest:.3g}: the features of {names} are linearly dependent"
-    else:
-        flat = [name for name, curvature in zip(names, diagonal, strict=True) if not curvature > 0.0]
-        why = f"got no curvature at all along {flat}"
-    raise InvalidInput(
-        f"minimum: expected a Hessian whose smallest eigenvalue (unit diagonal) exceeds {FLAT:g}, {why}. "
-        f"The minimum is not a single point; drop a feature or raise l2 = {l2:g}"
-    )
-
-
-def _check_overlap(X: Array, y: Array) -> None:
-    """Refuse classes that a direction w separates, y w·x ≥ 0 for all and > 0 for some: L falls along it for ever."""
-    from scipy.optimize import linprog
-
-    size = np.abs(X).max(axis=0)
-    signed = y[:, None] * X / np.where(size > 0.0, size, 1.0)
-    answer = linprog(-signed.sum(axis=0), A_ub=-signed, b_ub=np.zeros(len(y)), bounds=(-1.0, 1.0), method="highs")
-    if answer.status != 0:
-        raise NotConverged(f"minimum: the search for a separating direction failed: {answer.message}. Set l2 > 0")
-    margins = signed @ answer.x
-    if margins.max() > SEPARATED:
-        raise InvalidInput(
-            "minimum: expected overlapping classes, got classes that a plane through the origin separates "
-            f"(margin ≥ 0 for all {len(y)} samples, > 0 for {int((margins > SEPARATED).sum())}). "
-            "The loss falls for ever along its normal; set l2 > 0"
-        )
+def _freeze(
+    kind: str, X: Array, y: Array, l2: float, names: tuple[str, ...], start: ArrayLike | None = None
+) -> LossModel:
+    first = check_start(np.zeros(len(names)) if start is None else start, len(names))
+    for array in (X, y, first):
+        array.setflags(write=False)
+    return LossModel(kind, X, y, float(l2), names, first)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,10 +12,15 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from ..errors import DivergedWarning, InvalidInput, NotConverged
 from ..grid import Grid
+from ..kernels.chain_state import Chains
+from .ensemble import Counts
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+FEWEST_GROUPS = 16  # a standard error from G groups is itself uncertain by 1/√(2G): 18 % here
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,19 +28,23 @@ class Run:
     r"""What was counted along the chains of a simulation, and the estimates made of it.
 
     Counts are kept per group of chains and sums per chain; both are independent, so their scatter gives the standard
-    errors. The time of step k is t = kη.
+    errors. Time is that of the diffusion, η per step.
 
     Parameters
     ----------
-    grid : Grid
-        Where was counted.
+    counted_on : Grid or None
+        Where was counted; ``grid`` is the same, and refuses where there is none.
     names : tuple of str, length d
     learning_rate, batch_size, sampling, n
         The settings of the SGD and the number of its samples.
+    time_step : float
+        Time between two points of a chain: η, with a schedule its mean, and η over the steps of a scheme for the diffusion.
     steps, burn_in, seed : int
         Recorded steps per chain, steps before them, and the seed of the streams of all chains.
-    minimum : ndarray, shape (d,)
-        θ*, the start of every chain and the centre of its moments.
+    centre : ndarray, shape (d,)
+        θ*, or the mean start of the chains: about which the moments are taken.
+    diverged : ndarray of int, shape (lost,)
+        Steps, burn-in included, at which chains were lost; they are in none of the following.
     group_samples : ndarray of int, shape (groups,)
         Recorded steps of each group.
     histogram : ndarray of int, shape (groups, *grid.shape)
@@ -43,27 +53,30 @@ class Run:
         Samples outside the grid.
     crossings : tuple of ndarray of int, shape (groups, *grid.face_shape(axis))
         Net number of times (upward less downward) that the straight lines between successive points crossed each
-        face, walls included. Their difference over a cell is exactly its first less its last occupation.
+        face, walls included. Their difference over a cell is exactly its first less its last occupation. Empty if they
+        were not counted.
     chain_mean : ndarray, shape (chains, d)
     chain_second : ndarray, shape (chains, d, d)
-        :math:`\langle(\theta-\theta^*)(\theta-\theta^*)^\top\rangle` of each chain.
+        :math:`\langle(\theta-c)(\theta-c)^\top\rangle` of each chain, c being the centre.
     chain_circulation : ndarray, shape (chains, d, d)
-        :math:`\langle\theta_i\,\Delta\theta_j - \theta_j\,\Delta\theta_i\rangle/2\eta` of each chain, about θ*,
-        per unit of time.
+        :math:`\langle\theta_i\,\Delta\theta_j - \theta_j\,\Delta\theta_i\rangle/2\,\Delta t` of each chain, about the
+        centre, per unit of time.
     start, end : ndarray, shape (chains, d)
         First (not recorded) and last point of each chain.
     """
 
-    grid: Grid
+    counted_on: Grid | None
     names: tuple[str, ...]
     learning_rate: float
+    time_step: float
     batch_size: int
     sampling: str
     n: int
     steps: int
     burn_in: int
     seed: int
-    minimum: Array
+    centre: Array
+    diverged: Ints
     group_samples: Ints
     histogram: Ints
     outside_samples: Ints
@@ -75,10 +88,33 @@ class Run:
     end: Array
 
     def __repr__(self) -> str:
+        outside = "" if self.counted_on is None else f", outside={self.outside:.3g}"
+        diverged = f", diverged={self.diverged.size}" if self.diverged.size else ""
         return (
-            f"Run(chains={len(self.start)}, steps={self.steps}, learning_rate={self.learning_rate:g}, "
-            f"batch_size={self.batch_size}, sampling={self.sampling!r}, outside={self.outside:.3g}, seed={self.seed})"
+            f"Run(chains={len(self.start)}{diverged}, steps={self.steps}, learning_rate={self.learning_rate:g}, "
+            f"batch_size={self.batch_size}, sampling={self.sampling!r}{outside}, seed={self.seed})"
         )
+
+    @property
+    def dim(self) -> int:
+        """Number of parameters."""
+        return len(self.names)
+
+    @property
+    def grid(self) -> Grid:
+        """Where was counted.
+
+        Raises
+        ------
+        InvalidInput
+            If the run has moments and circulation only.
+        """
+        if self.counted_on is None:
+            raise InvalidInput(
+                "run: expected one with a density, got one without a grid, of moments and circulation only. Simulate with "
+                "grid=Grid(sgd.box(), shape), a Grid of up to 3 dimensions"
+            )
+        return self.counted_on
 
     @property
     def samples(self) -> int:
@@ -105,19 +141,19 @@ class Run:
         """Probability current through the faces normal to each axis: per unit time and unit area of the face."""
         return tuple(
             count.sum(axis=0) / (self.samples * size)
-            for count, size in zip(self.crossings, self._face_sizes, strict=True)
+            for count, size in zip(self._crossings, self._face_sizes, strict=True)
         )
 
     @property
     def face_current_error(self) -> tuple[Array, ...]:
         """Standard error of ``face_current``, from the scatter between groups."""
-        return tuple(self._spread(count) / size for count, size in zip(self.crossings, self._face_sizes, strict=True))
+        return tuple(self._spread(count) / size for count, size in zip(self._crossings, self._face_sizes, strict=True))
 
     @property
     def face_current_groups(self) -> tuple[Array, ...]:
         """``face_current`` of each group by itself, shape (groups, *grid.face_shape(axis))."""
         weights = self.group_samples.reshape(-1, *(1,) * self.grid.dim)
-        return tuple(count / (weights * size) for count, size in zip(self.crossings, self._face_sizes, strict=True))
+        return tuple(count / (weights * size) for count, size in zip(self._crossings, self._face_sizes, strict=True))
 
     @property
     def current(self) -> xr.DataArray:
@@ -131,7 +167,7 @@ class Run:
         """Standard error of ``current``, from the scatter between groups."""
         errors = [
             self._spread(_between(count, axis + 1)) / size
-            for axis, (count, size) in enumerate(zip(self.crossings, self._face_sizes, strict=True))
+            for axis, (count, size) in enumerate(zip(self._crossings, self._face_sizes, strict=True))
         ]
         return self._on_cells(np.stack(errors), "current_error")
 
@@ -148,14 +184,14 @@ class Run:
     @property
     def covariance(self) -> Array:
         """Covariance of θ over all chains and steps, shape (d, d)."""
-        shift = self.mean - self.minimum
+        shift = self.mean - self.centre
         return np.asarray(self.chain_second.mean(axis=0) - np.outer(shift, shift))
 
     @property
     def covariance_error(self) -> Array:
         """Standard error of ``covariance``, by the jackknife over chains."""
         chains = len(self.start)
-        shift = self.chain_mean - self.minimum
+        shift = self.chain_mean - self.centre
         second = (self.chain_second.sum(axis=0) - self.chain_second) / (chains - 1)
         first = (shift.sum(axis=0) - shift) / (chains - 1)
         without = second - first[:, :, None] * first[:, None, :]
@@ -174,10 +210,16 @@ class Run:
         """Standard error of ``circulation``, from the scatter between chains."""
         return _standard_error(self.chain_circulation)
 
+    @property
+    def _crossings(self) -> tuple[Ints, ...]:
+        if len(self.crossings) < self.grid.dim:
+            raise InvalidInput("run: expected one with a current, got one simulated with current=False")
+        return self.crossings
+
     @cached_property
     def _face_sizes(self) -> Array:
-        """η × area of the faces normal to each axis."""
-        return self.learning_rate * self.grid.cell_volume / self.grid.spacing
+        """Time step × area of the faces normal to each axis."""
+        return self.time_step * self.grid.cell_volume / self.grid.spacing
 
     def _spread(self, counts: Any) -> Array:
         """Standard error of Σ counts / Σ samples over groups that may differ in size by a chain."""
@@ -204,3 +246,98 @@ def _between(faces: Any, axis: int) -> Array:
 
 def _standard_error(values: Array) -> Array:
     return np.asarray(values.std(axis=0, ddof=1) / math.sqrt(len(values)))
+
+
+def check_grid(grid: Grid, names: tuple[str, ...]) -> None:
+    """Refuse a grid on which points of these parameters cannot be counted.
+
+    Raises
+    ------
+    InvalidInput
+    """
+    if grid.dim != len(names):
+        raise InvalidInput(
+            f"grid: expected {len(names)} dimensions, one per parameter {names}, got {grid.dim}. "
+            "Densities are gridded in at most 3 dimensions; leave the grid out for moments and circulation alone"
+        )
+    if any(grid.periodic):
+        raise InvalidInput(
+            f"grid: expected no periodic axis, got boundary = {grid.box.boundary}. Parameters do not wrap round; "
+            "a simulation ignores walls, so use reflecting ones"
+        )
+    if not grid.uniform:
+        raise InvalidInput(
+            f"grid: expected equal cells, got maps {grid.maps}. A point is counted in the cell that its coordinates divide "
+            "into; leave the maps out"
+        )
+
+
+def run_of_sums(
+    sums: Chains,
+    counts: Counts,
+    *,
+    grid: Grid | None,
+    names: tuple[str, ...],
+    learning_rate: float,
+    time_step: float,
+    batch_size: int,
+    sampling: str,
+    n: int,
+    steps: int,
+    burn_in: int,
+    seed: int,
+    centre: Array,
+    bounds: Ints,
+    start: Array,
+) -> Run:
+    """The run of the chains that were not lost.
+
+    Raises
+    ------
+    NotConverged
+        If fewer than 16 groups have chains left.
+    """
+    stayed = sums.lost == 0
+    diverged = np.sort(sums.lost[~stayed])
+    remaining = np.add.reduceat(stayed.astype(np.int64), bounds[:-1])
+    if diverged.size:
+        what = (
+            f"{diverged.size} of {stayed.size} chains that ran away, the first at step {diverged[0]} (burn-in of {burn_in} "
+            f"included). Minibatches may be steeper than the whole loss: lower learning_rate = {learning_rate:g} or raise "
+            f"batch_size = {batch_size}"
+        )
+        if (remaining > 0).sum() < FEWEST_GROUPS:
+            raise NotConverged(
+                f"expected chains that stay in at least {FEWEST_GROUPS} groups, for standard errors, got {what}"
+            )
+        warnings.warn(f"simulate: {what}. The run is that of the others", DivergedWarning, stacklevel=3)
+    kept = remaining > 0
+    samples = remaining[kept] * steps
+    second = np.array(sums.second[stayed])
+    upper, lower = np.triu(second), np.tril(second, -1)
+    swept = lower.transpose(0, 2, 1) - lower
+    histogram = counts.inside[kept] if grid is not None else np.zeros((int(kept.sum()), 0), np.int64)
+    outside = samples - histogram.reshape(len(samples), -1).sum(axis=1) if grid is not None else np.zeros_like(samples)
+    return Run(
+        counted_on=grid,
+        names=names,
+        learning_rate=learning_rate,
+        time_step=time_step,
+        batch_size=batch_size,
+        sampling=sampling,
+        n=n,
+        steps=int(steps),
+        burn_in=int(burn_in),
+        seed=seed,
+        centre=centre,
+        diverged=diverged,
+        group_samples=samples,
+        histogram=histogram,
+        outside_samples=outside,
+        crossings=tuple(count[kept] for count in counts.crossings),
+        chain_mean=centre + sums.first[stayed] / steps,
+        chain_second=(upper + np.triu(second, 1).transpose(0, 2, 1)) / steps,
+        chain_circulation=swept / (2.0 * time_step * steps),
+        start=start[stayed],
+        end=sums.theta[stayed],
+    )

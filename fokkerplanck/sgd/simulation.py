@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InvalidInput, NotConverged
+from ..errors import InvalidInput
 from ..grid import Grid
-from ..kernels.chains import advance, seed_streams
+from ..kernels.chains import BLOCK, MINIBATCH
 from ..progress import progress_bar
-from .models import KINDS
-from .run import Run
+from .checkpoint import interruption_deferred, restore_checkpoint, save_checkpoint
+from .ensemble import Ensemble, Setup
+from .rule import Gradients, decay, learning_rates, step_rule
+from .run import FEWEST_GROUPS, Run, check_grid, run_of_sums
+from .trajectories import TrajectoryFile
 
 if TYPE_CHECKING:
     from .descent import SGD
@@ -21,22 +27,28 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Randomness = int | np.random.Generator | np.random.SeedSequence | None
 
-FEWEST_GROUPS = 16  # a standard error from G groups is itself uncertain by 1/√(2G): 18 % here
 RELAXATION_TIMES = 10  # the start is forgotten to e⁻¹⁰ = 5e-5 of its distance, below the statistical error of a run
-GRADIENTS_PER_SLICE = 10_000_000  # about 0.2 s of one core between two movements of the progress bar
-PAIRS = ((0, 1), (0, 2), (1, 2))
-SQUARES = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
+GRADIENTS_PER_SLICE = 20_000_000  # about 0.2 s of one core between two movements of the progress bar
+SECONDS = 60.0  # between two checkpoints
+OVERFLOW = 1e50  # a gradient that is not finite at such parameters overflowed; nearer, its function is to blame
 
 
 def simulate(
     sgd: SGD,
     *,
-    grid: Grid,
+    grid: Grid | None = None,
     chains: int = 1000,
     steps: int = 20_000,
     rng: Randomness = None,
     burn_in: int | None = None,
     groups: int = 32,
+    start: ArrayLike | None = None,
+    current: bool = True,
+    euler_steps: int | None = None,
+    bound: float = math.inf,
+    checkpoint: str | Path | None = None,
+    trajectories: str | Path | None = None,
+    every: int = 100,
     progress: bool | None = None,
 ) -> Run:
     r"""Run independent chains :math:`\theta_{k+1} = \theta_k - \eta\,\nabla L_B(\theta_k)` and count on a grid.
@@ -47,18 +59,34 @@ def simulate(
     Parameters
     ----------
     sgd : SGD
-    grid : Grid
-        Of as many dimensions as the model has parameters, without periodic or stretched axes. What leaves it is counted as
-        outside.
+    grid : Grid, optional
+        Of as many dimensions as the model has parameters, at most 3, without periodic or stretched axes. What leaves it is
+        counted as outside. Without a grid there are moments and circulation only, of any number of parameters.
     chains, steps : int
         Number of independent chains and of recorded steps of each.
     rng : int, Generator, SeedSequence or None
         Passed to `numpy.random.default_rng`, from which the seed of all streams is drawn once.
     burn_in : int, optional
-        Steps from θ* that are not recorded; by default 10 relaxation times.
+        Steps that are not recorded; by default 10 relaxation times of the linear dynamics. Needed with a schedule.
     groups : int
         Into how many parts, at least 16, the chains are split for the errors of density and current; at least 2 chains
         in each.
+    start : array_like, shape (d,) or (chains, d), optional
+        First point of the chains; by default θ*.
+    current : bool
+        Count the crossings of faces. Without, there is a density but no current, in a fraction of the time where steps cross
+        many cells.
+    euler_steps : int, optional
+        Instead of the chain, simulate its diffusion by the Euler–Maruyama scheme with this many steps per step of the chain;
+        ``steps`` and ``burn_in`` are of the scheme then. One is ``SGD(noise="gaussian")``.
+    bound : float
+        A chain is lost when a parameter differs by more than this from its start, or is no longer finite.
+    checkpoint : path, optional
+        File that the state is saved in: every minute, on Ctrl-C, and at the end. If it exists, the simulation
+        goes on from there, also to more ``steps`` than it was made for; the result is bitwise that of a run in one piece.
+    trajectories : path, optional
+        NetCDF file that every ``every``-th recorded point of every chain is written to.
+    every : int
     progress : bool, optional
         Show a progress bar; by default if stderr is a terminal.
 
@@ -69,9 +97,15 @@ def simulate(
     Raises
     ------
     InvalidInput
-        If the arguments do not fit each other.
+        If the arguments do not fit each other, the checkpoint is of another simulation, or a function of the user's own
+        gives NaN.
     NotConverged
-        If a chain is no longer finite.
+        If so many chains were lost that too few are left for standard errors.
+
+    Warns
+    -----
+    DivergedWarning
+        If chains were lost. The run is that of the others, as if those had never been.
 
     References
     ----------
@@ -86,137 +120,128 @@ def simulate(
     >>> bool(abs(run.mean - sgd.model.minimum)[0] < 4 * run.mean_error[0])
     True
     """
-    _check(sgd, grid, chains, steps, burn_in, groups)
-    seed = _draw_seed(rng)
+    if grid is not None:
+        check_grid(grid, sgd.model.names)
+    check_counts(chains=chains, steps=steps, burn_in=burn_in, groups=groups, every=every)
+    shorter = _check_scheme(sgd, euler_steps)
+    if not bound > 0.0:
+        raise InvalidInput(f"bound: expected a positive number, got {bound!r}")
     if burn_in is None:
-        burn_in = math.ceil(RELAXATION_TIMES * sgd.relaxation_time / sgd.learning_rate)
-    model, d = sgd.model, grid.dim
-    n, B = model.n, sgd.batch_size
-    period = {"with_replacement": 0, "without_replacement": B, "epoch": (n // B) * B}[sgd.sampling]
-
-    bounds = np.arange(groups + 1) * chains // groups
-    shape = grid.shape + (1,) * (3 - d)
-    lower, spacing = np.full(3, -0.5), np.ones(3)
-    lower[:d], spacing[:d] = grid.box.lower, grid.spacing
-    centre = _pad(model.minimum)
-    theta = np.tile(centre, (chains, 1))
-    state = np.empty((chains, 4), np.uint64)
-    seed_streams(np.uint64(seed), state)
-    order = np.tile(np.arange(n if period else 0), (chains, 1))
-    position = np.zeros(chains, np.int64)
-    failed = np.zeros(chains, np.int64)
-    histogram = np.zeros((groups, *shape), np.int64)
-    faces = [np.zeros((groups, *(s + (a == axis) for a, s in enumerate(shape))), np.int64) for axis in range(3)]
-    outside = np.zeros((groups, 1), np.int64)
-    sums = np.zeros((chains, 12))
-
-    start = theta.copy()
-    X = _pad(model.X)
-    piece = max(1, GRADIENTS_PER_SLICE // (chains * B))
-    with progress_bar("SGD chains", total=burn_in + steps, show=progress) as moved:
-        for first, count, record in _slices(burn_in, steps, piece):
-            if record and first == burn_in:
-                start = theta.copy()
-            advance(
-                bounds,
-                KINDS[model.kind],
-                X,
-                model.y,
-                model.l2,
-                sgd.learning_rate,
-                B,
-                period,
-                first,
-                count,
-                record,
-                centre,
-                lower,
-                spacing,
-                theta,
-                state,
-                order,
-                position,
-                failed,
-                histogram,
-                *faces,
-                outside,
-                sums,
-            )
-            if failed.any():
-                lost = failed[failed > 0]
-                raise NotConverged(
-                    f"expected finite parameters, got {lost.size} of {chains} chains that are not, the first at step "
-                    f"{lost.min()} (burn-in of {burn_in} included). Minibatches are steeper than the whole loss: "
-                    f"lower learning_rate = {sgd.learning_rate:g} or raise batch_size = {B}"
-                )
-            moved(count)
-
-    mean, second, area = sums[:, :d] / steps, np.zeros((chains, 3, 3)), np.zeros((chains, 3, 3))
-    for k, (i, j) in enumerate(SQUARES):
-        second[:, i, j] = second[:, j, i] = sums[:, 3 + k] / steps
-    for k, (i, j) in enumerate(PAIRS):
-        area[:, i, j] = sums[:, 9 + k] / (2.0 * sgd.learning_rate * steps)
-        area[:, j, i] = -area[:, i, j]
-    return Run(
+        burn_in = _default_burn_in(sgd, shorter)
+    first = _first_points(sgd, start, chains)
+    setup = Setup(
+        rule=step_rule(sgd, shorter=shorter),
+        gradients=Gradients(sgd.model),
+        rates=partial(learning_rates, sgd, shorter=shorter),
         grid=grid,
-        names=model.names,
-        learning_rate=sgd.learning_rate,
-        batch_size=B,
-        sampling=sgd.sampling,
-        n=n,
-        steps=int(steps),
+        current=current,
+        bounds=np.arange(groups + 1) * chains // groups,
         burn_in=int(burn_in),
-        seed=seed,
-        minimum=model.minimum,
-        group_samples=np.diff(bounds) * steps,
-        histogram=histogram.reshape(groups, *grid.shape),
-        outside_samples=outside[:, 0],
-        crossings=tuple(faces[axis].reshape(groups, *grid.face_shape(axis)) for axis in range(d)),
-        chain_mean=model.minimum + mean,
-        chain_second=second[:, :d, :d],
-        chain_circulation=area[:, :d, :d],
-        start=start[:, :d],
-        end=theta[:, :d],
+        first=first,
+        centre=np.array(sgd.model.minimum) if start is None else first.mean(axis=0),
+        bound=float(bound),
+    )
+    state = Ensemble.seeded(_draw_seed(rng), setup)
+    settings = _settings(setup, sgd, rng)
+    if checkpoint is not None and restore_checkpoint(checkpoint, state, settings):
+        _check_progress(state, setup, steps, checkpoint)
+    file = None
+    if trajectories is not None:
+        points = max(state.taken - burn_in, 0) // every
+        file = TrajectoryFile(trajectories, sgd.model.names, chains, every, points=points)
+    saved = time.monotonic()
+    with (
+        progress_bar("SGD chains", total=burn_in + steps, show=progress) as moved,
+        interruption_deferred(checkpoint is not None or file is not None) as interrupted,
+    ):
+        moved(state.taken)
+        for count in _slices(setup, state.taken, steps):
+            last = state.taken >= burn_in and count % BLOCK > 0  # sums of part of a block cannot be continued bitwise
+            if checkpoint is not None and (last or interrupted() or time.monotonic() > saved + SECONDS):
+                save_checkpoint(checkpoint, state, settings)
+                saved = time.monotonic()
+            if interrupted():
+                raise KeyboardInterrupt
+            kept = state.advance(setup, count, every=0 if file is None else every)
+            if file is not None:
+                file.append(kept)
+            moved(count)
+        if checkpoint is not None and steps % BLOCK == 0:
+            save_checkpoint(checkpoint, state, settings)
+    _blame_gradient(sgd, state)
+    return run_of_sums(
+        state.chains,
+        state.without_lost(setup),
+        grid=grid,
+        names=sgd.model.names,
+        learning_rate=sgd.learning_rate,
+        time_step=float(setup.rates(setup.burn_in, steps).mean())
+        if sgd.schedule is not None
+        else sgd.learning_rate / shorter,
+        batch_size=sgd.batch_size,
+        sampling=sgd.sampling,
+        n=sgd.model.n,
+        steps=steps,
+        burn_in=setup.burn_in,
+        seed=state.seed,
+        centre=setup.centre,
+        bounds=setup.bounds,
+        start=state.start,
     )
 
 
-def _check(sgd: SGD, grid: Grid, chains: int, steps: int, burn_in: int | None, groups: int) -> None:
-    if grid.dim != sgd.model.dim:
-        raise InvalidInput(
-            f"grid: expected {sgd.model.dim} dimensions, one per parameter {sgd.model.names}, got {grid.dim}. "
-            "Densities are gridded in at most 3 dimensions"
-        )
-    if any(grid.periodic):
-        raise InvalidInput(
-            f"grid: expected no periodic axis, got boundary = {grid.box.boundary}. Parameters do not wrap round; "
-            "a simulation ignores walls, so use reflecting ones"
-        )
-    if not grid.uniform:
-        raise InvalidInput(
-            f"grid: expected equal cells, got maps {grid.maps}. A point is counted in the cell that its coordinates divide "
-            "into; leave the maps out"
-        )
-    check_counts(chains=chains, steps=steps, burn_in=burn_in, groups=groups)
-
-
-def check_counts(*, chains: int, steps: int, burn_in: int | None = None, groups: int = 32) -> None:
+def check_counts(*, chains: int, steps: int, burn_in: int | None = None, groups: int = 32, every: int = 1) -> None:
     """Refuse numbers of chains, steps and groups that a simulation cannot use.
 
     Raises
     ------
     InvalidInput
     """
-    smallest = {"chains": 2 * FEWEST_GROUPS, "steps": 1, "groups": FEWEST_GROUPS, "burn_in": 0}
-    given = {"chains": chains, "steps": steps, "groups": groups, "burn_in": 0 if burn_in is None else burn_in}
+    smallest = {"chains": 2 * FEWEST_GROUPS, "steps": 1, "groups": FEWEST_GROUPS, "burn_in": 0, "every": 1}
+    burn = 0 if burn_in is None else burn_in
+    given = {"chains": chains, "steps": steps, "groups": groups, "burn_in": burn, "every": every}
     for name, value in given.items():
-        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-        if not whole or value < smallest[name]:
+        if not _whole(value) or value < smallest[name]:
             raise InvalidInput(f"{name}: expected a whole number of at least {smallest[name]}, got {value!r}")
     if chains < 2 * groups:
         raise InvalidInput(
             f"chains: expected at least 2 for each of the {groups} groups, got {chains}. Standard errors come from the "
             f"scatter between groups; take more chains, or at least {FEWEST_GROUPS} groups"
         )
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def _check_scheme(sgd: SGD, euler_steps: int | None) -> int:
+    """Into how many steps a step of η is divided; refuse a scheme of a diffusion that does not hold."""
+    if euler_steps is None:
+        return 1
+    if not _whole(euler_steps) or euler_steps < 1:
+        raise InvalidInput(f"euler_steps: expected a whole number of at least 1, got {euler_steps!r}")
+    if sgd.momentum > 0.0 or sgd.noise == "stable" or sgd.sampling == "epoch" or sgd.schedule is not None:
+        raise InvalidInput(
+            "euler_steps: expected an SGD with a diffusion, got momentum, a schedule, stable noise or epochs. Simulate the "
+            "chain itself, or leave these out"
+        )
+    return int(euler_steps)
+
+
+def _default_burn_in(sgd: SGD, shorter: int) -> int:
+    if sgd.schedule is not None:
+        raise InvalidInput("burn_in: expected a number of steps with a schedule, whose relaxation changes, got None")
+    return math.ceil(RELAXATION_TIMES / -math.log(decay(sgd))) * shorter
+
+
+def _first_points(sgd: SGD, start: ArrayLike | None, chains: int) -> Array:
+    d = sgd.model.dim
+    if start is None:
+        return np.tile(sgd.model.minimum, (chains, 1))
+    points = np.asarray(start, dtype=float)
+    if points.shape not in ((d,), (chains, d)) or not np.isfinite(points).all():
+        raise InvalidInput(f"start: expected finite numbers of shape ({d},) or ({chains}, {d}), got {points.shape}")
+    return np.ascontiguousarray(np.broadcast_to(points, (chains, d)))
 
 
 def _draw_seed(rng: Randomness) -> int:
@@ -228,13 +253,52 @@ def _draw_seed(rng: Randomness) -> int:
         ) from error
 
 
-def _slices(burn_in: int, steps: int, piece: int) -> list[tuple[int, int, bool]]:
-    """(first step, number of steps, recorded?) of slices that do not mix burn-in and record."""
-    parts = [(k, min(piece, burn_in - k), False) for k in range(0, burn_in, piece)]
-    return parts + [(burn_in + k, min(piece, steps - k), True) for k in range(0, steps, piece)]
+def _settings(setup: Setup, sgd: SGD, rng: Randomness) -> dict[str, Any]:
+    """What must be the same for a simulation to be continued; of data and schedule, sums that tell others from them."""
+    grid = setup.grid
+    return {
+        "rng": rng if _whole(rng) else "drawn",
+        "chains": len(setup.first),
+        "groups": len(setup.bounds) - 1,
+        "burn_in": setup.burn_in,
+        "current": bool(setup.current),
+        "bound": setup.bound,
+        "start": [float(x) for x in np.cos(setup.first).sum(axis=0)],
+        "learning_rate": sgd.learning_rate,
+        "schedule": float(setup.rates(0, 1000).sum()),
+        "data": [float(x) for x in np.cos(setup.gradients.rows).sum(axis=0)],
+        "names": sgd.model.names,
+        "grid": None if grid is None else [grid.box.lower, grid.box.upper, grid.shape],
+        **setup.rule._asdict(),
+    }
 
 
-def _pad(values: Array) -> Array:
-    """Zeros along the last axis up to a length of three."""
-    width = [(0, 0)] * (values.ndim - 1) + [(0, 3 - values.shape[-1])]
-    return np.ascontiguousarray(np.pad(values, width))
+def _check_progress(state: Ensemble, setup: Setup, steps: int, path: str | Path) -> None:
+    recorded = state.taken - setup.burn_in
+    if recorded > steps:
+        raise InvalidInput(
+            f"steps: expected at least the {recorded} that the checkpoint {path} has recorded, got {steps}. Ask for more, or "
+            "use another file"
+        )
+
+
+def _slices(setup: Setup, taken: int, steps: int) -> list[int]:
+    """Numbers of steps to take at a time: not across the end of the burn-in, and after it whole blocks but for the last."""
+    each = setup.rule.batch_size if setup.rule.noise == MINIBATCH else len(setup.gradients.rows)
+    piece = BLOCK * max(1, GRADIENTS_PER_SLICE // (len(setup.first) * each * BLOCK))
+    counts, end = [], setup.burn_in + steps
+    while taken < end:
+        count = min(piece, (setup.burn_in if taken < setup.burn_in else end) - taken)
+        if taken >= setup.burn_in and count > BLOCK:
+            count -= count % BLOCK
+        counts.append(count)
+        taken += count
+    return counts
+
+
+def _blame_gradient(sgd: SGD, state: Ensemble) -> None:
+    """If a chain was lost near by, where a gradient of the user's own is not finite, say so: the loss raises."""
+    if sgd.model.kind in ("custom", "numpy"):
+        for theta in state.chains.theta[state.chains.lost > 0]:
+            if np.abs(theta).max() < OVERFLOW:
+                sgd.model.gradient(theta)

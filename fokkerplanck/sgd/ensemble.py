@@ -1,0 +1,234 @@
+"""All chains of a simulation: their state, what was counted along them, and the run that is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from ..grid import Grid
+from ..kernels.chain_state import Cells, Chains, Rule
+from ..kernels.chains import LANES, advance
+from ..kernels.streams import seed_streams
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """What does not change during a simulation.
+
+    Parameters
+    ----------
+    rule : Rule
+    gradients : Gradients
+        Rows of data, and a compiled function or None.
+    rates : callable
+        ``rates(first, count)``: the learning rates of steps.
+    grid : Grid or None
+    current : bool
+        Are crossings counted?
+    bounds : ndarray, shape (groups + 1,)
+        First chains of the groups, and the number of chains.
+    burn_in : int
+    first : ndarray, shape (chains, d)
+        Where the chains begin.
+    centre : ndarray, shape (d,)
+        Of the moments.
+    bound : float
+    """
+
+    rule: Rule
+    gradients: Any
+    rates: Callable[[int, int], Array]
+    grid: Grid | None
+    current: bool
+    bounds: Ints
+    burn_in: int
+    first: Array
+    centre: Array
+    bound: float
+
+
+@dataclass(eq=False)
+class Counts:
+    """Counts of every group on a grid: axes that are missing have one cell, and places beyond the grid are kept too."""
+
+    histogram: Ints
+    faces: tuple[Ints, Ints, Ints]
+    lower: Array
+    spacing: Array
+    axes: int
+    current: bool
+
+    @classmethod
+    def on(cls, grid: Grid | None, groups: int, current: bool) -> Counts:
+        shape: tuple[int, ...] = () if grid is None else grid.shape
+        d = len(shape)
+        cells = (*shape, *(1,) * (3 - d))
+        faces = [tuple(n + (a == axis) for a, n in enumerate(cells)) for axis in range(3)]
+        lower, spacing = np.zeros(3), np.ones(3)
+        if grid is not None:
+            lower[:d], spacing[:d] = grid.box.lower, grid.spacing
+        places = tuple(n + 2 for n in cells)
+        return cls(
+            np.zeros((groups if d else 1, *places), np.int64),
+            tuple(np.zeros((groups if d and current else 1, *face), np.int64) for face in faces),  # type: ignore[arg-type]
+            lower,
+            spacing,
+            d,
+            bool(d and current),
+        )
+
+    def of(self, group: int) -> Cells:
+        faces = [face[group if self.current else 0] for face in self.faces]
+        return Cells(
+            self.lower, self.spacing, self.axes, self.current, self.histogram[group if self.axes else 0], *faces
+        )
+
+    @property
+    def inside(self) -> Ints:
+        """Counts of the cells, shape (groups, *grid.shape)."""
+        window = (slice(None), *(slice(1, -1) if a < self.axes else 1 for a in range(3)))
+        return np.ascontiguousarray(self.histogram[window])
+
+    @property
+    def crossings(self) -> tuple[Ints, ...]:
+        """Counts of the faces along every axis, shape (groups, *grid.face_shape(axis)); empty if there are none."""
+        axes = range(self.axes if self.current else 0)
+        return tuple(self.faces[a].reshape(self.faces[a].shape[: 1 + self.axes]) for a in axes)
+
+
+@dataclass(eq=False)
+class Ensemble:
+    """The state of all chains after ``taken`` steps each, and what was counted so far; it changes in place."""
+
+    seed: int
+    taken: int
+    chains: Chains
+    start: Array
+    counts: Counts
+
+    @classmethod
+    def seeded(cls, seed: int, setup: Setup) -> Ensemble:
+        """At its beginning."""
+        chains, d = setup.first.shape
+        words = np.zeros((2 * chains, 5), np.uint64)
+        streams = np.empty((2 * chains, 4), np.uint64)
+        seed_streams(np.uint64(seed), 0, streams)
+        words[:, :4] = streams
+        order = np.arange(len(setup.gradients.rows) if setup.rule.period and setup.rule.noise == 0 else 0)
+        state = Chains(
+            theta=setup.first.copy(),
+            velocity=np.zeros((chains, d)),
+            batch_words=words[:chains].copy(),
+            noise_words=streams[chains:].copy(),
+            order=np.tile(order.astype(np.int32), (chains, 1)),
+            position=np.zeros(chains, np.int64),
+            lost=np.zeros(chains, np.int64),
+            first=np.zeros((chains, d)),
+            second=np.zeros((chains, d, d)),
+        )
+        counts = Counts.on(setup.grid, len(setup.bounds) - 1, setup.current)
+        return cls(seed, 0, state, setup.first.copy(), counts)
+
+    def advance(self, setup: Setup, steps: int, *, every: int = 0) -> Array:
+        """Take ``steps`` steps, all in the burn-in or all after it; returns every ``every``-th point, (chains, points, d)."""
+        recorded = self.taken >= setup.burn_in
+        if self.taken == setup.burn_in:
+            self.start[:] = self.chains.theta
+        phase = (self.taken - setup.burn_in) % every if every and recorded else 0
+        points = (phase + steps) // every if every and recorded else 0
+        kept = np.full((len(self.start), points, setup.centre.size), np.nan)
+        pieces = [(g, int(low), int(setup.bounds[g + 1])) for g, low in enumerate(setup.bounds[:-1])]
+        self._advance(setup, steps, int(recorded), pieces, max(every, 1), phase, kept)
+        return kept
+
+    def without_lost(self, setup: Setup) -> Counts:
+        """The counts less those of the chains that were lost, which walk once more to be counted down."""
+        lost = np.flatnonzero(self.chains.lost)
+        if not lost.size or not self.counts.axes:
+            return self.counts
+        again = Ensemble.seeded(self.seed, setup)
+        again.counts = Counts(
+            self.counts.histogram.copy(),
+            tuple(face.copy() for face in self.counts.faces),  # type: ignore[arg-type]
+            self.counts.lower,
+            self.counts.spacing,
+            self.counts.axes,
+            self.counts.current,
+        )
+        again.chains.lost[:] = self.chains.lost == 0  # the others are not counted
+        groups = np.searchsorted(setup.bounds, lost, side="right") - 1
+        # four chains walk side by side, so the same four walk again
+        starts = {(int(g), int(c - (c - setup.bounds[g]) % LANES)) for g, c in zip(groups, lost, strict=True)}
+        pieces = [(g, low, min(low + LANES, int(setup.bounds[g + 1]))) for g, low in sorted(starts)]
+        end = int(self.chains.lost.max())
+        for steps in (min(setup.burn_in, end), end - setup.burn_in):
+            if steps > 0:
+                weight = -1 if again.taken >= setup.burn_in else 0
+                again._advance(setup, steps, weight, pieces, 1, 0, np.empty((0, 0, setup.centre.size)))
+        return again.counts
+
+    def _advance(
+        self,
+        setup: Setup,
+        steps: int,
+        weight: int,
+        pieces: list[tuple[int, int, int]],
+        every: int,
+        phase: int,
+        kept: Array,
+    ) -> None:
+        rates = setup.rates(self.taken, steps)
+
+        def piece(group: int, low: int, high: int) -> None:
+            advance(
+                low,
+                high,
+                setup.rule,
+                setup.gradients.function,
+                setup.gradients.rows,
+                rates,
+                self.taken,
+                weight,
+                setup.centre,
+                setup.bound,
+                every,
+                phase,
+                self.chains,
+                self.counts.of(group),
+                kept,
+            )
+
+        shared(piece, pieces)
+        setup.gradients.check()
+        self.taken += steps
+
+
+def shared(work: Callable[[int, int, int], None], pieces: list[tuple[int, int, int]]) -> None:
+    """Call ``work`` on every piece, on as many threads as Numba uses: kernels release the interpreter's lock."""
+    first, *others = pieces
+    work(*first)  # alone, because it may have to be compiled
+    threads = min(numba.get_num_threads(), len(others))
+    if threads < 2:
+        for other in others:
+            work(*other)
+        return
+    # Pieces of one group write to the same counts and must not run side by side.
+    groups: dict[int, list[tuple[int, int, int]]] = {}
+    for other in others:
+        groups.setdefault(other[0], []).append(other)
+
+    def in_turn(part: list[tuple[int, int, int]]) -> None:
+        for piece in part:
+            work(*piece)
+
+    with ThreadPoolExecutor(threads, "fokkerplanck") as pool:
+        list(pool.map(in_turn, groups.values()))
