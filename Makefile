@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 NOTEBOOKS := $(wildcard notebooks/*.md)
 EXECUTED := $(NOTEBOOKS:notebooks/%.md=build/notebooks/%.ipynb)
 
-BENCHMARKS := accuracy trust reported peers methods scaling helmholtz simulator references
+BENCHMARKS := accuracy trust reported peers methods scaling helmholtz simulator references calibration
 
 .PHONY: help run test lint format docs notebooks bench $(BENCHMARKS:%=bench-%) picture clean
 .DELETE_ON_ERROR:
@@ -59,6 +59,7 @@ bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/methods.py --method monotone
 	$(BIN)/python benchmarks/scaling.py --quick
 	$(BIN)/python benchmarks/helmholtz.py
+	$(BIN)/python benchmarks/calibration.py --replications 500
 
 $(BENCHMARKS:%=bench-%): bench-%: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/$*.py $(ARGS)

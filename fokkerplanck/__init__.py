@@ -7,6 +7,7 @@ loaded when first used.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .area import AreaTest, area_test, steps_needed
 from .balance import DetailedBalance, detailed_balance
 
 # Now, because these functions take the names of their modules.
@@ -33,11 +34,13 @@ from .solvers.chain import stationary_distribution
 from .solvers.domain import Domain, check_box, find_box
 from .solvers.generator import current, generator
 from .solvers.stationary import solve_stationary
+from .sweeps import Areas, extrapolated_areas, swept_areas
 
 if TYPE_CHECKING:
     from . import cases, sgd
     from . import plotting as plot
     from .analysis import Analysis, analyse
+    from .directed import DirectedTest, directed_test
     from .dissipation import EntropySplit, drift_split, entropy_split
     from .solvers.escape import mean_first_passage_time, splitting_probability
     from .solvers.evolve import evolve
@@ -48,12 +51,15 @@ __version__ = "0.1.0"
 __all__ = [
     "Algebraic",
     "Analysis",
+    "AreaTest",
+    "Areas",
     "Box",
     "BoxNotFound",
     "BoxWarning",
     "Comparison",
     "DetailedBalance",
     "DiffusionProcess",
+    "DirectedTest",
     "Domain",
     "EdgeField",
     "Edges",
@@ -75,6 +81,7 @@ __all__ = [
     "Solution",
     "Uniform",
     "analyse",
+    "area_test",
     "cases",
     "check_box",
     "compare",
@@ -83,9 +90,11 @@ __all__ = [
     "cycle_affinity",
     "density_error",
     "detailed_balance",
+    "directed_test",
     "drift_split",
     "entropy_split",
     "evolve",
+    "extrapolated_areas",
     "find_box",
     "force",
     "generator",
@@ -100,6 +109,8 @@ __all__ = [
     "solve_stationary",
     "splitting_probability",
     "stationary_distribution",
+    "steps_needed",
+    "swept_areas",
 ]
 
 
@@ -107,9 +118,11 @@ __all__ = [
 _MODULES = {"cases": ".cases", "plot": ".plotting", "sgd": ".sgd"}
 _HOMES = {
     "Analysis": ".analysis",
+    "DirectedTest": ".directed",
     "EntropySplit": ".dissipation",
     "RelaxationModes": ".solvers.spectrum",
     "analyse": ".analysis",
+    "directed_test": ".directed",
     "drift_split": ".dissipation",
     "entropy_split": ".dissipation",
     "evolve": ".solvers.evolve",

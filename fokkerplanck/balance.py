@@ -8,8 +8,8 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import fdtrc, stdtr
 
+from .area import area_test
 from .errors import InvalidInput
 from .force import Force, NoForce, force, period, sampled, scattered
 from .grid import Array, Box, Grid
@@ -17,6 +17,7 @@ from .nonequilibrium import entropy_production
 from .process import DiffusionProcess
 from .results import Solution
 from .solvers.domain import find_box
+from .sweeps import DRIFTING
 
 if TYPE_CHECKING:
     from .sgd import Run
@@ -98,8 +99,8 @@ def detailed_balance(
     holds, if σ ≤ ε and :math:`\sqrt{(\sigma + ε)/\sigma_0} \le` ``tolerance``: any irreversible velocity is then at
     most that share of the drift, root mean square in the metric of D. No finite resolution can say more.
 
-    *A simulation* is judged by the area its chains sweep, whose mean vanishes in detailed balance: broken if that has a
-    probability below 1/1000. It never holds, because vortices may cancel each other.
+    *A simulation* is judged by the area its chains sweep (:func:`area_test`), whose mean vanishes in detailed balance: broken
+    if that has a probability below 1/1000 and the chains have settled. It never holds, because vortices may cancel each other.
 
     Everything else is undecided.
 
@@ -284,40 +285,19 @@ def _by_period(process: DiffusionProcess, grid: Grid, axis: int, tolerance: floa
 
 
 def _of_run(run: Run) -> DetailedBalance:
-    d = run.dim
-    rows, columns = np.triu_indices(d, 1)
-    areas = run.chain_circulation[:, rows, columns]
-    probability = area_test(areas)
-    if probability is None:
+    if run.dim < 2:
         reasoning = "In one dimension a chain sweeps no area: a simulation says nothing about detailed balance."
         return DetailedBalance("undecided", AREA, 0.0, 0.0, 0.0, reasoning)
-    mean, error = areas.mean(axis=0), areas.std(axis=0, ddof=1) / sqrt(len(areas))
-    k = int(np.argmax(np.abs(mean / error)))
-    value, uncertain = float(mean[k]), float(error[k])
-    scale = float(np.sqrt(np.prod(np.diag(run.covariance)[[rows[k], columns[k]]])))
-    plane = f" in the plane ({run.names[rows[k]]}, {run.names[columns[k]]})" if d > 2 else ""
-    numbers = f"area rate {value:.4g} ± {uncertain:.1g} per unit time{plane}"
-    if probability < SIGNIFICANT:
-        reasoning = f"Chains sweep an {numbers}: in detailed balance this has a probability of {probability:.1g}."
-        return DetailedBalance("broken", AREA, value, uncertain, scale, reasoning)
-    reasoning = (
-        f"Chains sweep an {numbers}, which has a probability of {probability:.2g} in detailed balance; but vortices may "
-        "cancel each other."
-    )
-    return DetailedBalance("undecided", AREA, value, uncertain, scale, reasoning)
-
-
-def area_test(areas: Array) -> float | None:
-    """p-value for zero mean of independent rows, shape (chains, q): Student's t for q = 1, Hotelling's T² beyond."""
-    chains, q = areas.shape
-    if q == 0:
-        return None
-    if q == 1:
-        t = float(areas.mean() / (areas.std(ddof=1) / np.sqrt(chains)))
-        return float(2.0 * stdtr(chains - 1, -abs(t)))
-    mean = areas.mean(axis=0)
-    t_squared = chains * float(mean @ np.linalg.solve(np.cov(areas.T), mean))
-    return float(fdtrc(q, chains - q, t_squared * (chains - q) / (q * (chains - 1))))
+    test = area_test(run)
+    k = test.strongest
+    scale = float(np.sqrt(np.prod(np.diag(run.covariance)[list(test.pairs[k])])))
+    broken = test.p_value < SIGNIFICANT
+    reasoning = test.sentence if broken else f"{test.sentence[:-1]}, but vortices may cancel each other."
+    if test.drift is not None and test.drift < DRIFTING:  # what settles sweeps area in balance too
+        broken = False
+    reasoning = " ".join([reasoning, *test.remarks])
+    verdict = "broken" if broken else "undecided"
+    return DetailedBalance(verdict, AREA, float(test.measured[k]), float(test.error[k]), scale, reasoning)
 
 
 def _place(point: Any) -> str:

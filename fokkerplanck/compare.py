@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .balance import area_test
+from .area import area_test
 from .errors import InvalidInput
 from .fields import FaceField
 from .grid import Array, Grid
+from .replicates import (
+    NORMAL_95,
+    Interval,
+    chi_square,
+    hellinger,
+    root,
+    square_norm,
+    standard_error,
+    total_variation,
+)
 from .results import Solution
 
 if TYPE_CHECKING:
@@ -20,19 +31,8 @@ if TYPE_CHECKING:
     from .solvers.hermite import Moments
 
 BINS = {1: 64, 2: 32, 3: 16}  # per axis, at most: a bin then is about half a standard deviation of a well-fitting box
-NORMAL_95 = 1.96  # half width of a 95 % interval in standard errors
-
-
-@dataclass(frozen=True)
-class Interval:
-    """An estimate between bounds at 95 % confidence."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]"
+FLIP_SEED = 3141  # of the sign flips behind the p-values: the same comparison gives the same numbers
+MASS = 1e-2  # of a density given as an explanation: what a box may have cut
 
 
 @dataclass(frozen=True)
@@ -79,36 +79,67 @@ class Comparison:
         plug-in distance, which noise biases upwards.
     noise_floor : float
         The plug-in distance expected from noise alone.
+    hellinger : Interval
+        :math:`(1 - \sum\sqrt{\hat p\,p})^{1/2}` over bins, without the bias of noise.
+    chi_square : Interval
+        Unbiased :math:`\sum(\hat p - p)^2/p` over bins; about eight times the squared Hellinger distance where that is small.
+        Negative where there is less than noise.
+    density_p_value : float
+        Of equal densities: by flipping the signs of the groups' differences.
     density_difference : DataArray
         (simulated − solved) / standard error of each bin.
     current_amplitude : Interval
         :math:`\langle\hat J, J\rangle/\langle J, J\rangle` over bin faces: 1 where the simulated current is the solved one.
+    current_distance : Interval
+        :math:`\|\hat J - J\|/\|J\|` over bin faces, freed of the bias of noise.
+    current_p_value : float or None
+        Of equal currents, as that of the densities. None in one dimension, where there is no current.
+    current_difference : FaceField
+        (simulated − solved current) / standard error of each face of the bins; both conserve probability exactly.
     circulation : Circulation
     p_value : float or None
-        Of the hypothesis that the discrete chain has no stochastic area, which detailed balance implies: Student's t over
-        independent chains in two dimensions, Hotelling's T² in three. None in one dimension, where there is no area.
+        Of the hypothesis that the discrete chain has no stochastic area, which detailed balance implies (:func:`area_test`).
+        None in one dimension, where there is no area.
     mean_z, covariance_z : ndarray
         (simulated − solved) / standard error.
+    explained : dict of str to Interval
+        For every explanation, the total variation that it leaves.
     sentence : str
         The verdict.
     """
 
     total_variation: Interval
     noise_floor: float
+    hellinger: Interval
+    chi_square: Interval
+    density_p_value: float
     density_difference: xr.DataArray
     current_amplitude: Interval
+    current_distance: Interval
+    current_p_value: float | None
+    current_difference: FaceField
     circulation: Circulation
     p_value: float | None
     mean_z: Array
     covariance_z: Array
+    explained: Mapping[str, Interval]
     sentence: str
 
 
-def compare(solution: Solution, run: Run, *, finite: Moments | None = None) -> Comparison:
-    """Compare the solved density and current with simulated SGD on the same grid.
+def compare(
+    solution: Solution,
+    run: Run,
+    *,
+    finite: Moments | None = None,
+    explanations: Mapping[str, Solution | Array] | None = None,
+) -> Comparison:
+    r"""Compare the solved density and current with simulated SGD on the same grid.
 
     The solution is the diffusion limit η → 0 of the chain at fixed η/B; a long enough run tells the two apart at any finite η.
-    Pass the moments of the discrete chain as ``finite`` to learn whether that effect accounts for what is seen.
+    Pass the moments of the discrete chain as ``finite``, and densities of better theories as ``explanations``, to learn what
+    accounts for what is seen.
+
+    Errors come from independent groups of chains; the points of one chain depend on one another.
 
     Parameters
     ----------
@@ -117,6 +148,9 @@ def compare(solution: Solution, run: Run, *, finite: Moments | None = None) -> C
         Simulated on ``solution.grid``.
     finite : Moments, optional
         From :func:`fokkerplanck.solvers.hermite.chain_moments`.
+    explanations : mapping of str to Solution or array_like, shape ``grid.shape``, optional
+        Densities on the same grid under the name of what each accounts for, each including those before it: for example
+        ``{"the finite learning rate": corrected, "skewed noise": transferred}``.
 
     Returns
     -------
@@ -142,70 +176,76 @@ def compare(solution: Solution, run: Run, *, finite: Moments | None = None) -> C
             f"expected a run on the solution's grid {solution.grid.shape} in {solution.grid.box}, got {run.grid.shape} in "
             f"{run.grid.box}. Simulate with grid=solution.grid"
         )
-    expected, seen, bins = _binned(solution, run)
+    rng = np.random.default_rng(FLIP_SEED)
+    grid, d = solution.grid, solution.grid.dim
+    bins = Grid(grid.box, tuple(_coarser(n, BINS[d]) for n in grid.shape))
+    expected, seen = _probabilities(np.exp(-solution.phi), bins, grid), _frequencies(run, bins)
     distance, floor = total_variation(expected, seen)
-    pairs = tuple((i, j) for i in range(run.grid.dim) for j in range(i + 1, run.grid.dim))
+    squared, density_p = chi_square(expected, seen, rng)
+    explained = {
+        name: total_variation(_probabilities(_density(theory, grid, name), bins, grid), seen)[0]
+        for name, theory in (explanations or {}).items()
+    }
+    pairs = tuple((i, j) for i in range(d) for j in range(i + 1, d))
     rows, columns = [i for i, _ in pairs], [j for _, j in pairs]
-    areas = run.chain_circulation[:, rows, columns]
     circulation = Circulation(
         pairs=pairs,
-        measured=areas.mean(axis=0),
+        measured=run.circulation[rows, columns],
         error=run.circulation_error[rows, columns],
         predicted=solution.circulation[rows, columns],
         finite=None if finite is None else finite.circulation[rows, columns],
     )
+    amplitude, apart, current_p, difference = _currents(solution, run, bins, rng)
     return Comparison(
         total_variation=distance,
         noise_floor=floor,
+        hellinger=hellinger(expected, seen),
+        chi_square=squared,
+        density_p_value=density_p,
         density_difference=_difference(expected, seen, bins, solution.names),
-        current_amplitude=_amplitude(solution, run, bins),
+        current_amplitude=amplitude,
+        current_distance=apart,
+        current_p_value=current_p,
+        current_difference=difference,
         circulation=circulation,
-        p_value=area_test(areas),
+        p_value=area_test(run).p_value if pairs else None,
         mean_z=(run.mean - solution.mean) / run.mean_error,
         covariance_z=(run.covariance - solution.covariance) / run.covariance_error,
-        sentence=_sentence(distance, floor, circulation),
+        explained=explained,
+        sentence=_density_verdict(distance, floor, density_p, explained) + _current_verdict(circulation, apart) + ".",
     )
 
 
-def total_variation(expected: Array, seen: Array) -> tuple[Interval, float]:
-    """Cross-fitted total variation between bin probabilities and independent estimates of them.
-
-    Parameters
-    ----------
-    expected : ndarray, shape (bins,)
-    seen : ndarray, shape (groups, bins)
-        Frequencies in each group of chains, including whatever bins the expectation lacks.
-
-    Returns
-    -------
-    interval : Interval
-    floor : float
-        Plug-in distance expected from noise if the two were equal.
-    """
-    groups, total = seen.shape[0], seen.mean(axis=0)
-    halves = seen[::2], seen[1::2]
-    values, spreads = [], []
-    for fit, test in (halves, halves[::-1]):
-        signs = np.sign(fit.mean(axis=0) - expected)
-        fitted = 0.5 * np.sum(signs * (test - expected), axis=1)
-        values.append(float(fitted.mean()))
-        spreads.append(float(fitted.std(ddof=1)) / np.sqrt(len(test)))
-    # The two halves' values are correlated (by 2/π where the laws are equal), so averaging them is not counted as a gain.
-    value, spread = float(np.mean(values)), float(np.mean(spreads))
-    plug_in = 0.5 * float(np.abs(total - expected).sum())
-    noise = seen.std(axis=0, ddof=1) / np.sqrt(groups)
-    floor = 0.5 * float(np.sqrt(2.0 / np.pi) * noise.sum())  # E|N(0, s²)| = s √(2/π)
-    return Interval(value, max(0.0, value - NORMAL_95 * spread), plug_in + NORMAL_95 * spread), floor
+def _density(theory: Any, grid: Grid, name: str) -> Array:
+    """The density of an explanation at the cell centres of the grid."""
+    if isinstance(theory, Solution):
+        if theory.grid != grid:
+            raise InvalidInput(
+                f"explanations: expected {name!r} on the grid of the run, {grid.shape} in {grid.box}, got "
+                f"{theory.grid.shape} in {theory.grid.box}"
+            )
+        return np.exp(-theory.phi)
+    density = np.asarray(theory, dtype=float)
+    if density.shape != grid.shape:
+        raise InvalidInput(
+            f"explanations: expected {name!r} of shape {grid.shape}, one value a cell, got {density.shape}"
+        )
+    mass = float(density.sum() * grid.cell_volume)
+    if not abs(mass - 1.0) < MASS:
+        raise InvalidInput(f"explanations: expected {name!r} to be a density, whose integral is 1, got {mass:.6g}")
+    return density
 
 
-def _binned(solution: Solution, run: Run) -> tuple[Array, Array, Grid]:
-    """Probabilities of the solution and frequencies of every group, on bins that hold whole cells; outside comes last."""
-    grid = solution.grid
-    bins = Grid(grid.box, tuple(_coarser(n, BINS[grid.dim]) for n in grid.shape))
-    probability = _block_sum(np.exp(-solution.phi) * grid.cell_volume, bins.shape)
-    counts = np.stack([_block_sum(group, bins.shape) for group in run.histogram])
-    counts = np.concatenate([counts.reshape(len(counts), -1), run.outside_samples[:, None]], axis=1)
-    return np.append(probability.ravel(), 0.0), counts / run.group_samples[:, None], bins
+def _probabilities(density: Array, bins: Grid, grid: Grid) -> Array:
+    """Of bins that hold whole cells; outside comes last."""
+    inside = _block_sum(density * grid.cell_volume, bins.shape).ravel()
+    return np.append(inside, 0.0)
+
+
+def _frequencies(run: Run, bins: Grid) -> Array:
+    """Of every group of chains; outside comes last."""
+    counts = np.stack([_block_sum(group, bins.shape).ravel() for group in run.histogram])
+    return np.concatenate([counts, run.outside_samples[:, None]], axis=1) / run.group_samples[:, None]
 
 
 def _coarser(n: int, most: int) -> int:
@@ -221,7 +261,7 @@ def _block_sum(cells: Array, shape: tuple[int, ...]) -> Array:
 def _difference(expected: Array, seen: Array, bins: Grid, names: tuple[str, ...]) -> xr.DataArray:
     import xarray as xr  # slow to import, and not needed to solve
 
-    error = seen.std(axis=0, ddof=1) / np.sqrt(len(seen))
+    error = standard_error(seen)
     with np.errstate(divide="ignore", invalid="ignore"):
         # A bin that no chain ever visited has no standard error, hence no difference in units of it: NaN, drawn blank.
         z = np.where(error > 0.0, (seen.mean(axis=0) - expected) / error, np.nan)[:-1].reshape(bins.shape)
@@ -230,17 +270,31 @@ def _difference(expected: Array, seen: Array, bins: Grid, names: tuple[str, ...]
     return xr.DataArray(z, dims=names, coords=coordinates, attrs=attributes)
 
 
-def _amplitude(solution: Solution, run: Run, bins: Grid) -> Interval:
+def _currents(
+    solution: Solution, run: Run, bins: Grid, rng: np.random.Generator
+) -> tuple[Interval, Interval, float | None, FaceField]:
+    """Amplitude, relative distance and its p-value, and the difference in standard errors, of the currents on bin faces."""
     expected = _bin_fluxes(solution.flux.components, bins)
-    norm = expected.inner(expected)
-    if norm == 0.0:
-        return Interval(np.nan, np.nan, np.nan)
     groups = run.face_current_groups
-    shares = np.array(
-        [_bin_fluxes(tuple(axis[g] for axis in groups), bins).inner(expected) / norm for g in range(len(groups[0]))]
-    )
-    value, spread = float(shares.mean()), float(shares.std(ddof=1)) / np.sqrt(len(shares))
-    return Interval(value, value - NORMAL_95 * spread, value + NORMAL_95 * spread)
+    seen = [_bin_fluxes(tuple(axis[g] for axis in groups), bins) for g in range(len(run.group_samples))]
+    z = []
+    for axis, component in enumerate(expected.components):
+        faces = np.stack([s.components[axis] for s in seen])
+        error = standard_error(faces)
+        with np.errstate(divide="ignore", invalid="ignore"):  # NaN where no chain ever passed, as for the density
+            z.append(np.where(error > 0.0, (faces.mean(axis=0) - component) / error, np.nan))
+    norm = expected.inner(expected)
+    unknown = Interval(np.nan, np.nan, np.nan)
+    if norm == 0.0 or bins.dim == 1:
+        return unknown, unknown, None, FaceField(bins, tuple(z))
+    shares = np.array([s.inner(expected) / norm for s in seen])
+    value, spread = float(shares.mean()), float(standard_error(shares))
+    size = 1.0 / np.sqrt(norm)
+    scale = np.sqrt(bins.cell_volume)  # every face stands for the volume between two centres
+    rows = np.stack([np.concatenate([c.ravel() for c in ((s - expected) * size).components]) for s in seen]) * scale
+    squared, probability = square_norm(rows, rng)
+    amplitude = Interval(value, value - NORMAL_95 * spread, value + NORMAL_95 * spread)
+    return amplitude, root(squared), probability, FaceField(bins, tuple(z))
 
 
 def _bin_fluxes(components: tuple[Array, ...], bins: Grid) -> FaceField:
@@ -254,22 +308,37 @@ def _bin_fluxes(components: tuple[Array, ...], bins: Grid) -> FaceField:
     return FaceField(bins, tuple(means))
 
 
-def _sentence(distance: Interval, floor: float, circulation: Circulation) -> str:
-    density = (
-        "The simulated density cannot be told from the solved one"
-        if distance.low == 0.0
-        else f"The simulated density differs from the solved one by a total variation of {distance.value:.3f}"
+def _density_verdict(distance: Interval, floor: float, p: float, explained: Mapping[str, Interval]) -> str:
+    if distance.low == 0.0:
+        return (
+            f"The simulated density agrees with the solved one within statistics (total variation below {distance.high:.3f}, "
+            f"noise alone {floor:.3f}, p = {p:.2g})"
+        )
+    reach = distance.value - distance.low
+    words = (
+        f"The simulated density differs from the solved one by a total variation of {distance.value:.3f} ± {reach:.3f} (noise "
+        f"alone {floor:.3f})"
     )
-    density += f" (noise alone: {floor:.3f})"
+    if not explained:
+        return words
+    parts, before = [], distance.value
+    for name, left in explained.items():
+        parts.append(f"{before - left.value:.3f} by {name}")
+        before = left.value
+    rest = "nothing beyond noise" if left.low == 0.0 else f"{left.value:.3f} ± {left.value - left.low:.3f}"
+    return f"{words}, of which are explained {' and '.join(parts)}, leaving {rest}"
+
+
+def _current_verdict(circulation: Circulation, apart: Interval) -> str:
     if not circulation.pairs:
-        return density + "."
+        return ""
     strongest = int(np.argmax(np.abs(circulation.measured / circulation.error)))
     measured, error = circulation.measured[strongest], circulation.error[strongest]
     ratio, ratio_error = measured / circulation.predicted[strongest], abs(error / circulation.predicted[strongest])
-    sentence = f"{density}; it circulates at {ratio:.3f} ± {ratio_error:.3f} of the rate of the diffusion limit"
+    words = f"; it circulates at {ratio:.3f} ± {ratio_error:.3f} of the rate of the diffusion limit"
     if circulation.finite is not None and circulation.z_finite is not None:
         exact = circulation.finite[strongest] / circulation.predicted[strongest]
-        sentence += (
-            f", where the finite learning rate makes it {exact:.3f} (z = {circulation.z_finite[strongest]:+.1f})"
-        )
-    return sentence + "."
+        words += f", where the finite learning rate makes it {exact:.3f} (z = {circulation.z_finite[strongest]:+.1f})"
+    if apart.low > 0.0:
+        return f"{words}, and its current differs by {apart.value:.1%} [{apart.low:.1%}, {apart.high:.1%}] on the faces"
+    return f"{words}, and its current agrees on the faces within statistics (below {apart.high:.0%})"

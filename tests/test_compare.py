@@ -4,55 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy import stats
 
 import fokkerplanck as fp
-from fokkerplanck.balance import area_test
-from fokkerplanck.compare import compare, total_variation
-
-
-def groups_of(probability, samples, groups, rng):
-    return rng.multinomial(samples, probability, size=groups) / samples
-
-
-def test_total_variation_covers_the_truth():
-    """Over 200 repetitions the interval misses the true distance at most as often as 95 % allows (plus 3 standard errors)."""
-    rng = np.random.default_rng(101)
-    x = np.linspace(-4, 4, 80)
-    p, q = np.exp(-0.5 * x**2), np.exp(-0.5 * (x - 0.15) ** 2)
-    p, q = p / p.sum(), q / q.sum()
-    true = 0.5 * np.abs(p - q).sum()
-    hits = 0
-    for _ in range(200):
-        interval, floor = total_variation(q, groups_of(p, 2000, 32, rng))
-        assert floor < interval.high
-        hits += interval.low <= true <= interval.high
-    assert hits >= 200 * 0.95 - 3 * np.sqrt(200 * 0.95 * 0.05)
-
-
-def test_total_variation_of_equal_laws_is_zero_within_noise():
-    rng = np.random.default_rng(102)
-    p = np.full(50, 0.02)
-    results = [total_variation(p, groups_of(p, 1000, 32, rng)) for _ in range(100)]
-    # 97.5 % expected of 100, less 3 standard errors
-    assert np.mean([interval.low == 0.0 for interval, _ in results]) > 0.9
-    plug_in = np.array([interval.high for interval, _ in results])
-    floor = np.array([floor for _, floor in results])
-    # cross-fitting removes the bias …
-    assert abs(np.mean([interval.value for interval, _ in results])) < 0.1 * floor.mean()
-    assert np.all(plug_in > floor)  # … which the plug-in distance has
-
-
-@pytest.mark.parametrize("q", [1, 3])
-def test_area_test_is_calibrated(q):
-    """p-values of the null are uniform (Kolmogorov–Smirnov at 1e-3), those of a shift are not."""
-    rng = np.random.default_rng(103)
-    mix = rng.normal(size=(q, q))
-    null = [area_test(rng.normal(size=(32, q)) @ mix) for _ in range(1000)]
-    assert stats.kstest(null, "uniform").pvalue > 1e-3
-    shifted = [area_test(rng.normal(size=(32, q)) @ mix + mix.sum(axis=0)) for _ in range(100)]
-    assert np.mean(np.array(shifted) < 0.05) > 0.9
-    assert area_test(np.zeros((32, 0))) is None
+from fokkerplanck.compare import compare
 
 
 @pytest.fixture(scope="module")
@@ -84,9 +38,16 @@ def test_a_run_drawn_from_the_solution_agrees_with_it(diabetes):
     for seed in range(201, 209):
         comparison = compare(sol, ideal(run, sol, np.random.default_rng(seed)))
         assert comparison.total_variation.low < 2e-4  # a tenth of the noise floor
+        assert comparison.density_p_value > 1e-3
+        assert comparison.current_p_value > 1e-3
+        assert comparison.chi_square.low < 0.0 < comparison.chi_square.high
+        assert comparison.hellinger.low == 0.0
+        assert comparison.current_distance.low == 0.0
         squares.append(np.mean(comparison.density_difference.values[busy] ** 2))
     assert comparison.density_difference.shape == (32, 32)
-    assert ("cannot be told from the solved one" in comparison.sentence) == (comparison.total_variation.low == 0.0)
+    assert ("agrees with the solved one within statistics" in comparison.sentence) == (
+        comparison.total_variation.low == 0.0
+    )
     # Student's t with 31 degrees of freedom has variance 31/29; 8 × 121 squares of it scatter by 5 %.
     assert np.mean(squares) == pytest.approx(31 / 29, abs=0.15)
 
@@ -97,6 +58,44 @@ def test_current_amplitude_is_recovered(diabetes):
         interval = compare(sol, ideal(run, sol, np.random.default_rng(105), amplitude)).current_amplitude
         assert interval.low < amplitude < interval.high
         assert interval.high - interval.low < 0.2
+
+
+def test_current_is_compared_face_by_face(diabetes):
+    """Of a run whose current is the solved one turned round: every face differs by twice itself, and twice is the distance."""
+    _, sol, run = diabetes
+    same, back = (compare(sol, ideal(run, sol, np.random.default_rng(107), amplitude)) for amplitude in (1.0, -1.0))
+    assert same.current_difference.grid.shape == (32, 32)
+    z = np.concatenate([c[np.isfinite(c)] for c in same.current_difference.components])
+    assert np.mean(z**2) == pytest.approx(31 / 29, abs=0.15)  # Student's t with 31 degrees of freedom
+    assert back.current_distance.low < 2.0 < back.current_distance.high
+    assert back.current_p_value < 1e-3
+    assert "and its current differs by" in back.sentence
+    assert "and its current agrees on the faces within statistics" in same.sentence
+
+
+def test_explanations_take_their_share(diabetes):
+    """Of a run drawn from another density: that density explains all of the difference, half of the way about half."""
+    _, sol, run = diabetes
+    x = (sol.grid.cell_points() - sol.mean[:, None, None]) / np.sqrt(np.diag(sol.covariance))[:, None, None]
+    p = np.exp(-sol.phi)
+    tilted, half = (p * (1.0 + strength * np.tanh(x[0])) for strength in (0.2, 0.1))
+    tilted, half = (q / (q.sum() * sol.grid.cell_volume) for q in (tilted, half))
+    drawn = ideal(run, replace(sol, phi=-np.log(tilted)), np.random.default_rng(108))
+    comparison = compare(sol, drawn, explanations={"half a tilt": half, "all of it": tilted})
+    true = 0.5 * np.abs(tilted - p).sum() * sol.grid.cell_volume
+    assert comparison.total_variation.low < true < comparison.total_variation.high
+    assert comparison.explained["half a tilt"].value == pytest.approx(0.5 * true, rel=0.15)
+    assert comparison.explained["all of it"].low == 0.0
+    assert comparison.density_p_value < 1e-3
+    assert "by half a tilt and" in comparison.sentence
+    assert "leaving nothing beyond noise" in comparison.sentence
+    assert comparison.hellinger.low < np.sqrt(0.5 * np.sum((np.sqrt(tilted) - np.sqrt(p)) ** 2) * sol.grid.cell_volume)
+    with pytest.raises(fp.InvalidInput, match="explanations: expected 'x' to be a density, whose integral is 1, got 2"):
+        compare(sol, run, explanations={"x": 2.0 * p})
+    with pytest.raises(fp.InvalidInput, match=r"explanations: expected 'x' of shape \(128, 128\), one value a cell"):
+        compare(sol, run, explanations={"x": p[1:]})
+    with pytest.raises(fp.InvalidInput, match="explanations: expected 'x' on the grid of the run"):
+        compare(sol, run, explanations={"x": sol.coarser[0]})
 
 
 def test_real_chains_agree_with_the_exact_chain(diabetes):
@@ -121,6 +120,7 @@ def test_one_dimension_has_no_area():
     comparison = compare(sol, sgd.simulate(grid=sol.grid, chains=64, steps=2000, rng=9))
     assert comparison.p_value is None
     assert comparison.circulation.pairs == ()
+    assert comparison.current_p_value is None
     assert comparison.sentence.endswith(".")
 
 

@@ -15,10 +15,11 @@ from matplotlib.patches import StepPatch
 from matplotlib.streamplot import StreamplotSet
 from matplotlib.text import Text
 
-from ..compare import NORMAL_95, Comparison
+from ..compare import Comparison
 from ..errors import InvalidInput
 from ..helmholtz import HelmholtzSplit
 from ..measured import current_fields, density_error
+from ..replicates import NORMAL_95
 from ..results import Solution
 from ..sgd import Run
 from . import colours, frame, numbers

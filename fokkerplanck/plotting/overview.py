@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from ..balance import DetailedBalance
-from ..compare import NORMAL_95, Comparison
+from ..compare import Comparison
 from ..errors import InvalidInput
 from ..helmholtz import HelmholtzSplit
+from ..replicates import NORMAL_95
 from ..results import Solution
 from ..sgd import Run
 from . import colours, frame, numbers
