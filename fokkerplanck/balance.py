@@ -12,7 +12,7 @@ import numpy as np
 from .area import area_test
 from .errors import InvalidInput
 from .force import Force, NoForce, force, period, sampled, scattered
-from .grid import Array, Box, Grid
+from .grid import Box, Grid
 from .nonequilibrium import entropy_production
 from .process import DiffusionProcess
 from .results import Solution
