@@ -26,7 +26,7 @@ from .newton import (
     solve_level,
 )
 from .positive import STEEPEST as STEEPEST_NET
-from .positive import SWEEPS, solve_positive
+from .positive import SETTLED, SWEEPS, solve_positive
 from .scheme import Scheme
 
 COARSEST = {1: 32, 2: 16, 3: 8}  # cells per axis of the first grid: the subtraction-free start costs their total cubed
@@ -52,6 +52,7 @@ FINE = 1e-6  # … this share of the probability and of what the drift moves …
 SPARE = 0.03  # … of which unfinished cycles may use this share …
 PASSES, GAIN = 3, 0.7  # … after up to three linearisations, as long as they leave less than this share of the error
 FEW_SWEEPS = 3  # of the net on grids too coarse to end on: enough for the next to start from
+NEARLY = 1e-2  # probability moved by a sweep of the net that a correction may follow: its square is left
 FAR = 1.5  # of at most 2: on cells that resolve little the nonlinear flux has answers with all probability in a corner
 LIMITED = 1e-3  # … unless cells that hold more than this would change by factors
 
@@ -204,26 +205,49 @@ def _first_guess(process: DiffusionProcess, grid: Grid, coefficients: FaceCoeffi
 def _settled(
     coefficients: FaceCoefficients, start: Array, record: dict[str, Any], linear_solver: str, *, rough: bool
 ) -> Level | None:
-    """By Newton's method, by the net where it stalls or leaves too much to frozen faces, or not at all."""
-    dim, size = coefficients.grid.dim, coefficients.grid.size
+    """By Newton's method, by the net where that stalls or leaves too much to frozen faces, or not at all."""
+    dim, netted = coefficients.grid.dim, coefficients.grid.size <= LARGEST_NET[coefficients.grid.dim]
+    steep = netted and _frozen(coefficients, start) >= REGULAR
+    if steep:  # which Newton's method would leave as it is
+        net = _net(coefficients, start, record, linear_solver, rough)
+        if net is not None:
+            return net
     level = _newton(coefficients, start, record, linear_solver, rough)
     frozen = 1.0 if level is None else 1.0 - level.regular_mass
     if level is not None and frozen < (REGULAR if rough else UNNOTICED[dim]):
         return level
-    if level is None or (frozen >= REGULAR and size <= LARGEST_NET[dim]):
-        try:
-            sweeps = FEW_SWEEPS if rough and min(coefficients.grid.shape) < 4 * COARSEST[dim] else SWEEPS
-            reference = start if level is None else level.phi
-            net = solve_positive(coefficients, reference, linear_solver=linear_solver, sweeps=sweeps)
-        except Stalled as error:
-            record["net_stalled"] = str(error)
-            record["stalled"] = f"{record['stalled']}; the net under it: {error}"
-        else:
-            if level is None or net.regular_mass > level.regular_mass:
-                limits = {"limited_cells": net.limited_cells, "limited_mass": net.limited_mass}
-                record |= {"form": LINEAR, "steepest": STEEPEST_NET, "central": True} | limits
-                return net
-    return level and _central(coefficients, level, record, linear_solver, rough)
+    if not steep and (level is None or (netted and frozen >= REGULAR)):
+        net = _net(coefficients, start if level is None else level.phi, record, linear_solver, rough)
+        if net is not None and net.regular_mass > 1.0 - frozen:
+            return net
+    if level is None:
+        record["stalled"] = f"{record['newton_stalled']}; the net under it: {record['net_stalled']}"
+        return None
+    return _central(coefficients, level, record, linear_solver, rough)
+
+
+def _frozen(coefficients: FaceCoefficients, psi: Array) -> float:
+    """Share of the probability beside faces that Newton's method would freeze."""
+    scheme = Scheme(coefficients)
+    psi = normalise(psi, scheme.grid)
+    scheme.freeze(psi, STEEPEST[scheme.grid.dim][0], FASTEST, CROSS_LIMIT)
+    return 1.0 - scheme.regular_mass(np.exp(-psi) * scheme.grid.cell_volume)
+
+
+def _net(
+    coefficients: FaceCoefficients, start: Array, record: dict[str, Any], linear_solver: str, rough: bool
+) -> Level | None:
+    grid = coefficients.grid
+    sweeps = FEW_SWEEPS if rough and min(grid.shape) < 4 * COARSEST[grid.dim] else SWEEPS
+    settled = NEARLY if rough else SETTLED
+    try:
+        net = solve_positive(coefficients, start, linear_solver=linear_solver, sweeps=sweeps, settled=settled)
+    except Stalled as error:
+        record["net_stalled"] = str(error)
+        return None
+    limits = {"limited_cells": net.limited_cells, "limited_mass": net.limited_mass}
+    record |= {"form": LINEAR, "steepest": STEEPEST_NET, "central": True} | limits
+    return net
 
 
 def _newton(
@@ -235,7 +259,7 @@ def _newton(
                 coefficients, start, steepest=steepest, fastest=FASTEST, linear_solver=linear_solver, rough=rough
             )
         except Stalled as error:
-            record["stalled"] = record["newton_stalled"] = str(error)
+            record["newton_stalled"] = str(error)
             continue
         record |= {"form": NONLINEAR, "steepest": steepest}
         return level
