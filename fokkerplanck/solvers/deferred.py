@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..currents import total_current
 from ..differences import ACROSS, ALONG, SLOPE, padded, to_means
+from ..errors import FokkerPlanckError
 from ..fields import FaceField
 from ..grid import Array, Grid
 from ..kernels import high_order as kernel
@@ -37,6 +38,14 @@ SMALLEST_RATIO, LARGEST_RATIO = (
     0.3,
     3.0,
 )  # by which a correction may change a density; where it would change more, it fails
+
+
+FAR = 0.25  # a correction that would move more of the probability, or
+LIMITED = 1e-3  # would change cells by factors that hold more than this, starts too far from what it leads to
+
+
+class TooFar(FokkerPlanckError):
+    """The start of a correction is no approximation of what it leads to."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +124,8 @@ def correct(
     ------
     SingularSystem
         If a linear system has no finite solution.
+    TooFar
+        If the first correction is large.
     """
     jacobian = Jacobian(scheme, psi, negligible(psi, scheme.grid), linear_solver)
     fluxes = _Fluxes(scheme, coefficients, grid, _tails(scheme, psi) if tails else None)
@@ -128,6 +139,8 @@ def correct(
             del steps[1:], sizes[:]
             continue
         sizes.append(float(np.sum(np.abs(np.exp(-steps[-1].psi) - np.exp(-steps[-2].psi)))) * volume)
+        if steps[-1].limited > LIMITED or sizes[0] > FAR:
+            raise TooFar(f"by {sizes[-1]:.1e}, cut short where {steps[-1].limited:.1e} is")
         if len(sizes) > 1 and sizes[-1] > sizes[-2]:
             steps.pop()
             break

@@ -12,7 +12,7 @@ from ..grid import Array, Grid
 from ..operators import FaceCoefficients, face_coefficients, physical_log_density, reference_log_density
 from ..process import DiffusionProcess
 from .correction import LARGEST_RESCUE
-from .deferred import ROUGH, THOROUGH, correct
+from .deferred import ROUGH, THOROUGH, TooFar, correct
 from .hierarchy import Answer, Start
 from .linear import SingularSystem
 from .newton import (
@@ -46,7 +46,7 @@ NONLINEAR, LINEAR = "nonlinear", "linear, positivity-limited"
 
 # A start estimated to be closer than this to its own grid's answer may be corrected right away …
 CLOSE = 0.05
-FORMS = (1.0, FASTEST)  # with the faces of the matrix sorted by these bounds …
+FORMS = (2.0, FASTEST)  # with the faces of the matrix sorted by these bounds …
 QUARTER = 0.25  # … if the errors are below these shares of the start's then (a sixteenth is expected), or below …
 FINE = 1e-6  # … this share of the probability and of what the drift moves …
 SPARE = 0.03  # … of which unfinished cycles may use this share …
@@ -54,7 +54,6 @@ PASSES, GAIN = 3, 0.7  # … after up to three linearisations, as long as they l
 FEW_SWEEPS = 3  # of the net on grids too coarse to end on: enough for the next to start from
 NEARLY = 1e-2  # probability moved by a sweep of the net that a correction may follow: its square is left
 FAR = 1.5  # of at most 2: on cells that resolve little the nonlinear flux has answers with all probability in a corner
-LIMITED = 1e-3  # … unless cells that hold more than this would change by factors
 
 
 def solve_log_density(
@@ -88,7 +87,7 @@ def solve_log_density(
         psi = _first_guess(process, grid, coefficients)
     else:
         psi = normalise(reference_log_density(start.phi, grid), grid.reference)
-        if order == 4 and start.density_error < CLOSE:
+        if order == 4:
             enough = (QUARTER * start.density_error, QUARTER * start.current_error)
             needed = SPARE * FINE / max(start.density_error, FINE)
             reduction = min(max(needed, THOROUGH), ROUGH)
@@ -147,20 +146,19 @@ def _corrected(
         scheme.freeze(psi, *forms, CROSS_LIMIT)
         try:
             better = correct(scheme, coefficients, grid, psi, linear_solver, tails=turn > 0, reduction=reduction)
-        except SingularSystem as error:
+        except (SingularSystem, TooFar) as error:
             record["not_corrected"] = str(error)
             return None
         solves, cycles = solves + better.solves, cycles + better.cycles
-        wide = better.limited > LIMITED or better.change > CLOSE
         settled = better.density_error < max(FINE, min(enough[0], better.change))
         settled = settled and better.current_error < max(FINE * better.drift, enough[1])
-        if wide or settled or (turn > 0 and not better.density_error < GAIN * last):
+        if settled or (turn > 0 and not better.density_error < GAIN * last):
             break
         if turn > 0:  # the first two start from the same
             psi = better.psi
         last = better.density_error
     mass = scheme.regular_mass(np.exp(-better.psi) * grid.reference.cell_volume)
-    if wide or not settled:
+    if not settled:
         record["not_corrected"] = (
             f"by {better.change:.1e}, then by another {better.density_error:.1e}, cut short where {better.limited:.1e} is"
         )
