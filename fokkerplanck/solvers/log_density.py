@@ -205,7 +205,7 @@ def _settled(
 ) -> Level | None:
     """By Newton's method, by the net where that stalls or leaves too much to frozen faces, or not at all."""
     dim, netted = coefficients.grid.dim, coefficients.grid.size <= LARGEST_NET[coefficients.grid.dim]
-    steep = netted and _frozen(coefficients, start) >= REGULAR
+    steep = rough and netted and _frozen(coefficients, start) >= REGULAR
     if steep:  # which Newton's method would leave as it is
         net = _net(coefficients, start, record, linear_solver, rough)
         if net is not None:
