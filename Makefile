@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 NOTEBOOKS := $(wildcard notebooks/*.md)
 EXECUTED := $(NOTEBOOKS:notebooks/%.md=build/notebooks/%.ipynb)
 
-BENCHMARKS := accuracy trust peers scaling helmholtz
+BENCHMARKS := accuracy trust peers methods scaling helmholtz
 
 .PHONY: help run test lint format docs notebooks bench $(BENCHMARKS:%=bench-%) picture clean
 .DELETE_ON_ERROR:
@@ -55,6 +55,7 @@ bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/accuracy.py
 	$(BIN)/python benchmarks/trust.py --dim 1 --dim 2 --count 40
 	$(BIN)/python benchmarks/peers.py --problem a --problem b --problem ring --peer scikit-fem --peer "scikit-fem everywhere" --peer FiPy --cap 20
+	$(BIN)/python benchmarks/methods.py --method monotone
 	$(BIN)/python benchmarks/scaling.py --quick
 	$(BIN)/python benchmarks/helmholtz.py
 

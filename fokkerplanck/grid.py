@@ -244,6 +244,8 @@ class Grid:
 
     def stretch(self, axis: int) -> tuple[Array, Array]:
         """dx/dξ at the faces along one axis, shape (n + 1,), and at the cell centres, shape (n,); sixth order."""
+        if isinstance(self.maps[axis], Uniform):
+            return np.ones(self.shape[axis] + 1), np.ones(self.shape[axis])
         positions = np.empty(2 * self.shape[axis] + 1)
         positions[::2], positions[1::2] = self.edges(axis), self.centers(axis)
         slope = slopes(positions) / (0.5 * self.spacing[axis])

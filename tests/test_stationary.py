@@ -268,8 +268,19 @@ def test_disconnected_noise_is_refused():
     """No noise and no drift in half of the box: whatever is there stays there."""
     still = lambda x: np.where(x > 0, 0.0, -x)  # noqa: E731
     process = fp.DiffusionProcess(still, lambda x: np.where(x > 0, 0.0, 1.0)[None], dim=1, interpretation="isothermal")
-    with pytest.raises(fp.NotConverged, match="does not connect all cells"):
+    with pytest.raises(fp.InvalidInput, match=r"disconnected: \d+ regions are never left, among them .* cells around"):
         solve_stationary(process, fp.Box([-4], [4]))
+
+
+def test_cells_that_nothing_enters_are_named():
+    """Noise drives z, z drives y and y drives x: in a cube, x and y cannot get as far as z."""
+    chain = np.array([[-1.0, 1.0, 0.0], [0.0, -2.0, 1.0], [0.0, 0.0, -3.0]])
+    noise = np.diag([0.0, 0.0, 0.5])
+    process = fp.DiffusionProcess(lambda x: np.einsum("ij,j...->i...", chain, x), noise, dim=3)
+    with pytest.raises(fp.InvalidInput, match=r"left and never entered again: .* solve in a box around that region"):
+        solve_stationary(process, fp.Box([-2] * 3, [2] * 3))
+    reach = solve_stationary(process, fp.Box([-1.0, -1.0, -2.0], [1.0, 1.0, 2.0]), shape=(16, 16, 16))
+    assert reach.density.values.min() > 0.0
 
 
 def test_interruption_keeps_the_last_complete_grid(monkeypatch, vortices):

@@ -34,7 +34,7 @@ def bernoulli(x):
 def forward_rate(w, d, h):
     """(D/h) B(−w h/D): the part of a Scharfetter–Gummel flux that carries the density upstream of w; max(w, 0) as D → 0."""
     rate = d / h
-    if abs(w) > 700.0 * rate:
+    if abs(w) >= 700.0 * rate:
         return max(w, 0.0)
     return rate * bernoulli(-w / rate)
 

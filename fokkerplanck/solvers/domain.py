@@ -300,16 +300,10 @@ class _Search:
         try:
             with np.errstate(all="ignore"):
                 phi = monotone_start(face_coefficients(self.process, Grid(Box(lower, upper), (COARSE[d],) * d)))
-        except InvalidInput as error:
+        except (InvalidInput, Stalled) as error:
             raise BoxNotFound(
-                f"the process is not defined everywhere between {show(lower)} and {show(upper)}: {error}. A singularity "
-                "splits the space; pass a box on one side",
-                history=tuple(self.history),
-            ) from error
-        except Stalled as error:
-            raise BoxNotFound(
-                f"no density was found between {show(lower)} and {show(upper)}: {error}. Where the noise vanishes in part of "
-                "the space the stationary state need not be unique; pass a box on one side",
+                f"no density was found between {show(lower)} and {show(upper)}: {error}. Singularities and vanishing noise "
+                "split the space; pass a box on one side",
                 history=tuple(self.history),
             ) from error
         p = np.exp(phi.min() - phi)

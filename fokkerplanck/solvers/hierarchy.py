@@ -20,6 +20,9 @@ from .transfer import prolong, restrict_cells, restrict_faces
 STRIP = 1 / 32  # of the cells along each wall, where probability counts as sitting at the wall
 # What double precision leaves of zero, as a share of the mass or of the one-way fluxes that cancel in a current.
 ROUND_OFF = 1e-12
+SLOWEST = (
+    2.0**0.5
+)  # ratio of estimates on successive grids where they fall like a singular density's at a wall, order ½
 SURPRISE = 2.0  # times its estimated error: a change to the next grid beyond that says that the estimates are too small
 
 
@@ -164,7 +167,7 @@ class Hierarchy:
     def errors(self) -> Errors:
         """Of the finest grid: its own estimates where it has them, else those implied by the changes between grids.
 
-        An own estimate grows by as much as the change from the grid before exceeds what that one's own estimate allowed. An
+        An own estimate grows where the change from the grid before does not fit its own, see :func:`_with_change`. An
         answer without one is of second order, and not believed to gain more than that on a grid before that had one.
         """
         grades = self.solved
@@ -179,8 +182,9 @@ class Hierarchy:
                 max(estimated_error([g.current_change for g in grades], floor), float(least[1])),
             )
         if len(grades) > 1:
-            density *= _surprise(last.density_change, grades[-2].answer.density_error, ROUND_OFF)
-            current *= _surprise(last.current_change, grades[-2].answer.current_error, floor)
+            before = grades[-2].answer
+            density = _with_change(density, before.density_error, last.density_change, ROUND_OFF)
+            current = _with_change(current, before.current_error, last.current_change, floor)
         return Errors(max(SAFETY * density, ROUND_OFF), max(SAFETY * current, floor))
 
     def accurate(self, tolerance: float) -> bool:
@@ -195,10 +199,16 @@ class Hierarchy:
         return errors.current <= tolerance * (last.drift_scale if unseen else last.current_total)
 
 
-def _surprise(change: float | None, estimate: float | None, floor: float) -> float:
-    if change is None or estimate is None:
-        return 1.0
-    return max(1.0, change / (SURPRISE * max(estimate, floor)))
+def _with_change(estimate: float, before: float | None, change: float | None, floor: float) -> float:
+    """An estimate and the one ``before``, on a grid with cells twice as wide, against the change between the two.
+
+    Where the second is too small, the first is taken for too small by the same factor. Where estimates fall by a ratio of ρ
+    only, as at a density with a singularity, differences of any order miss alike, and ρ tells the error: change/(ρ − 1).
+    """
+    if before is None or change is None or change <= floor:
+        return estimate
+    ratio = max(before / max(estimate, floor), SLOWEST)
+    return max(estimate * max(1.0, change / (SURPRISE * max(before, floor))), change / (ratio - 1.0))
 
 
 def _compare(fine: Grade, coarse: Grade) -> None:

@@ -79,8 +79,10 @@ def solve_log_density(
 
     Raises
     ------
+    InvalidInput
+        If the noise does not connect the cells of the first grid.
     NotConverged
-        If there is no start: the noise does not connect the cells.
+        If there is no start on it for another reason.
     """
     coefficients = face_coefficients(process, grid)
     if start is None:
@@ -188,7 +190,7 @@ def _first_guess(process: DiffusionProcess, grid: Grid, coefficients: FaceCoeffi
         psi = monotone_start(coefficients)
     except Stalled as error:
         raise NotConverged(
-            f"{error}. Every cell must be reachable: check that the noise is not zero in part of the box"
+            f"{error}. Solve in a smaller box, or check that the noise nearly vanishes nowhere"
         ) from error
     if start_grid is grid:
         return psi

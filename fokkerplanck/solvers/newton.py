@@ -18,6 +18,7 @@ from ..grid import Array, Grid
 from ..kernels import flux as kernel
 from ..operators import FaceCoefficients
 from ..poisson import without_gradient
+from .chain import check_irreducible
 from .correction import Jacobian
 from .linear import SingularSystem
 from .scheme import Scheme
@@ -227,8 +228,10 @@ def monotone_start(coefficients: FaceCoefficients) -> Array:
 
     Raises
     ------
+    InvalidInput
+        If some cells cannot be reached from others, naming both.
     Stalled
-        If the noise does not connect the cells with each other.
+        If they can, but exchange less than double precision holds.
     """
     scheme = Scheme(coefficients)
     n = coefficients.grid.size
@@ -237,14 +240,18 @@ def monotone_start(coefficients: FaceCoefficients) -> Array:
     phi, order = np.zeros(n), np.arange(n)
     for sweep in range(COARSE_SWEEPS):
         scheme.freeze(phi, 0.0, 0.0, CROSS_LIMIT if sweep else 0.0)
-        if sweep == 0:
-            place[:] = order
-            kernel.upwind_rates(*arguments)
-            order = _downstream(rates)
         place[order] = np.arange(n)
         kernel.upwind_rates(*arguments)
-        if not kernel.gth(rates, log_p):
-            raise Stalled("the noise does not connect all cells of the box: some can be entered but never left")
+        chain = rates
+        if not sweep:
+            order = _downstream(rates)
+            chain = np.ascontiguousarray(rates[np.ix_(order, order)])
+        if not kernel.gth(chain, log_p):
+            if not sweep:  # nothing but D_aa and u themselves can be to blame
+                check_irreducible(sp.csc_array(rates.T), coefficients.grid)
+            raise Stalled(
+                "cells of the first grid exchange less probability with each other than double precision holds"
+            )
         before, phi = phi, np.empty(n)
         phi[order] = -log_p
         phi = normalise(phi, coefficients.grid)
