@@ -342,7 +342,9 @@ def gth(rates, log_p):
         for i in range(k):
             if rates[i, k] > 0.0:
                 share, row = rates[i, k] / total, rates[i]
-                for j in range(k):  # the diagonal too, which is never looked at: without exceptions loops are vectorised
+                for j in range(
+                    k
+                ):  # the diagonal too, which is never looked at: without exceptions loops are vectorised
                     row[j] += share * onward[j]
     log_p[0] = 0.0
     for k in range(1, n):

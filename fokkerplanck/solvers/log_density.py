@@ -25,8 +25,8 @@ from .newton import (
     normalise,
     solve_level,
 )
-from .positive import STEEPEST as STEEPEST_NET
 from .positive import SETTLED, SWEEPS, solve_positive
+from .positive import STEEPEST as STEEPEST_NET
 from .scheme import Scheme
 
 COARSEST = {1: 32, 2: 16, 3: 8}  # cells per axis of the first grid: the subtraction-free start costs their total cubed
