@@ -130,11 +130,11 @@ def correct(
     jacobian = Jacobian(scheme, psi, negligible(psi, scheme.grid), linear_solver)
     fluxes = _Fluxes(scheme, coefficients, grid, _tails(scheme, psi) if tails else None)
     volume = grid.reference.cell_volume
-    steps = [_Step(psi, scheme.flux(psi, np.zeros_like(psi)), 0.0, 0, "")]
+    steps = [_Step(psi, scheme.flux(psi, np.zeros_like(psi)), 0.0, 0.0, 0, "")]
     sizes: list[float] = []
     while len(sizes) < REPEATS:
         steps.append(_step(jacobian, fluxes(steps[-1].psi, 4), steps[0].flux, steps[-1].psi, reduction))
-        if fluxes.tails is None and steps[-1].limited > JAGGED:
+        if fluxes.tails is None and steps[-1].jagged > JAGGED:
             fluxes.tails = _tails(scheme, psi)
             del steps[1:], sizes[:]
             continue
@@ -183,6 +183,7 @@ class _Step:
     psi: Array
     flux: FaceField
     limited: float
+    jagged: float  # of it beyond ``TAIL``
     cycles: int
     solver: str
 
@@ -199,9 +200,10 @@ def _step(jacobian: Jacobian, flux: FaceField, plain: FaceField, psi: Array, red
         flux = without_gradient(flux)[0]  # the imbalance that the iterations left
     change = correction.s * np.exp(psi - base)
     ratio = np.minimum(np.maximum(1.0 + change, SMALLEST_RATIO), LARGEST_RATIO)
-    limited = float(np.sum(probability[ratio != 1.0 + change]))
+    limited = np.where(ratio != 1.0 + change, probability, 0.0)
+    jagged = float(np.sum(limited[base > base.min() + TAIL]))
     psi = normalise(psi - np.log(ratio), scheme.grid)
-    return _Step(psi, flux * (1.0 / (1.0 + mean)), limited, correction.cycles, correction.solver)
+    return _Step(psi, flux * (1.0 / (1.0 + mean)), float(np.sum(limited)), jagged, correction.cycles, correction.solver)
 
 
 class _Fluxes:
