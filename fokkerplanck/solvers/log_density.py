@@ -85,6 +85,7 @@ def solve_log_density(
         If there is no start on it for another reason.
     """
     coefficients = face_coefficients(process, grid)
+    patient = finest or min(grid.shape) >= 4 * COARSEST[grid.dim]  # on coarser grids it is cheaper to go on to the next
     if start is None:
         psi = _first_guess(process, grid, coefficients)
     else:
@@ -93,10 +94,9 @@ def solve_log_density(
             enough = (QUARTER * start.density_error, QUARTER * start.current_error)
             needed = SPARE * FINE / max(start.density_error, FINE)
             reduction = min(max(needed, THOROUGH), ROUGH)
-            answer = _corrected(coefficients, grid, psi, FORMS, record, linear_solver, enough, reduction)
+            answer = _corrected(coefficients, grid, psi, FORMS, record, linear_solver, patient, enough, reduction)
             if answer is not None:
                 return answer
-    patient = finest or min(grid.shape) >= 4 * COARSEST[grid.dim]  # on coarser grids it is cheaper to go on to the next
     level = _settled(coefficients, psi, record, linear_solver, rough=order == 4)
     if level is None and start is not None:  # the start may be to blame
         start, psi = None, _first_guess(process, grid, coefficients)
@@ -116,7 +116,7 @@ def solve_log_density(
         }
         if order == 4:
             fastest = np.inf if record.get("central") else FASTEST
-            answer = _corrected(coefficients, grid, level.phi, (record["steepest"], fastest), record, linear_solver)
+            answer = _corrected(coefficients, grid, level.phi, (record["steepest"], fastest), record, linear_solver, patient)
             if answer is not None:
                 return answer
         if level.thorough or not patient:
@@ -138,13 +138,14 @@ def _corrected(
     forms: tuple[float, float],
     record: dict[str, Any],
     linear_solver: str,
+    patient: bool,
     enough: tuple[float, float] = (np.inf, np.inf),
     reduction: float = THOROUGH,
 ) -> Answer | None:
     """Fourth-order values, or None where their errors are not below ``enough``, or not below the correction."""
     scheme = Scheme(coefficients)
     last, solves, cycles = np.inf, 0, 0
-    for turn in range(PASSES):
+    for turn in range(PASSES if patient else 1):
         scheme.freeze(psi, *forms, CROSS_LIMIT)
         try:
             better = correct(scheme, coefficients, grid, psi, linear_solver, tails=turn > 0, reduction=reduction)
