@@ -41,7 +41,7 @@ SMALLEST_RATIO, LARGEST_RATIO = (
 
 
 FAR = 0.25  # a correction that would move more of the probability, or
-LIMITED = 1e-3  # would change cells by factors that hold more than this, starts too far from what it leads to
+LIMITED = 3e-3  # would change cells by factors that hold more than this, starts too far from what it leads to
 
 
 class TooFar(FokkerPlanckError):
