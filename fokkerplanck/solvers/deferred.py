@@ -30,8 +30,7 @@ from .threads import in_planes
 # Reduction of the residual by the cycles for the correction, whose remainder the estimate sees, and for the estimate itself.
 THOROUGH, ROUGH = 3e-3, 1e-1
 REPEATS = 3  # of the correction where a factorisation makes them cheap …
-TAIL = 14.0  # of Φ above its least, a millionth of the peak: beyond, frozen faces may keep the scheme's own flux,
-JAGGED = 1e-7  # and do if in cells with this much probability a correction would be by factors
+TAIL = 14.0  # of Φ above its least, a millionth of the peak: beyond, frozen faces keep the scheme's own flux
 CONVERGED = 0.03  # … unless one was this much smaller than the first
 NOTICED = 0.1  # share of doubts in what drives the estimate, below which they are not solved for
 SMALLEST_RATIO, LARGEST_RATIO = (
@@ -98,7 +97,6 @@ def correct(
     psi: Array,
     linear_solver: str,
     *,
-    tails: bool = False,
     reduction: float = THOROUGH,
 ) -> Corrected:
     """Fourth-order values from second-order ones, or from those of a coarser grid.
@@ -113,10 +111,6 @@ def correct(
         The physical one.
     psi : ndarray, shape ``grid.shape``
     linear_solver : str
-    tails : bool
-        Whether faces far down the density keep the scheme's own flux where it is frozen from the start, and not only if the
-        tails turn out to be too rough: longer differences make nothing better of them then, and nothing good for a finer grid
-        to start from.
     reduction : float
         Of the residual by the cycles for the correction.
 
@@ -128,16 +122,12 @@ def correct(
         If the first correction is large.
     """
     jacobian = Jacobian(scheme, psi, negligible(psi, scheme.grid), linear_solver)
-    fluxes = _Fluxes(scheme, coefficients, grid, _tails(scheme, psi) if tails else None)
+    fluxes = _Fluxes(scheme, coefficients, grid, _tails(scheme, psi))
     volume = grid.reference.cell_volume
-    steps = [_Step(psi, scheme.flux(psi, np.zeros_like(psi)), 0.0, 0.0, 0, "")]
+    steps = [_Step(psi, scheme.flux(psi, np.zeros_like(psi)), 0.0, 0, "")]
     sizes: list[float] = []
     while len(sizes) < REPEATS:
         steps.append(_step(jacobian, fluxes(steps[-1].psi, 4), steps[0].flux, steps[-1].psi, reduction))
-        if fluxes.tails is None and steps[-1].jagged > JAGGED:
-            fluxes.tails = _tails(scheme, psi)
-            del steps[1:], sizes[:]
-            continue
         sizes.append(float(np.sum(np.abs(np.exp(-steps[-1].psi) - np.exp(-steps[-2].psi)))) * volume)
         if steps[-1].limited > LIMITED or sizes[0] > FAR:
             raise TooFar(f"by {sizes[-1]:.1e}, cut short where {steps[-1].limited:.1e} is")
@@ -183,7 +173,6 @@ class _Step:
     psi: Array
     flux: FaceField
     limited: float
-    jagged: float  # of it beyond ``TAIL``
     cycles: int
     solver: str
 
@@ -200,17 +189,17 @@ def _step(jacobian: Jacobian, flux: FaceField, plain: FaceField, psi: Array, red
         flux = without_gradient(flux)[0]  # the imbalance that the iterations left
     change = correction.s * np.exp(psi - base)
     ratio = np.minimum(np.maximum(1.0 + change, SMALLEST_RATIO), LARGEST_RATIO)
-    limited = np.where(ratio != 1.0 + change, probability, 0.0)
-    jagged = float(np.sum(limited[base > base.min() + TAIL]))
+    limited = float(np.sum(probability[ratio != 1.0 + change]))
     psi = normalise(psi - np.log(ratio), scheme.grid)
-    return _Step(psi, flux * (1.0 / (1.0 + mean)), float(np.sum(limited)), jagged, correction.cycles, correction.solver)
+    return _Step(psi, flux * (1.0 / (1.0 + mean)), limited, correction.cycles, correction.solver)
 
 
 class _Fluxes:
     """Face currents of a log-density by differences of higher order, as fields on the reference grid.
 
     With Φ physical, X' = dx/dξ and all of it to the same order: J'_a = ∏_{b≠a} X'_b · q (u_a + Σ_m D_am/X'_m ∂_ξm Φ).
-    Faces in ``tails`` keep the scheme's own flux.
+    Frozen faces far down the density ``tail`` keep the scheme's own flux: longer differences make nothing better of them, and
+    nothing good for a finer grid to start from.
     """
 
     def __init__(

@@ -51,8 +51,8 @@ QUARTER = 0.25  # … if the errors are below these shares of the start's then (
 FINE = 1e-6  # … this share of the probability and of what the drift moves …
 SPARE = 0.03  # … of which unfinished cycles may use this share …
 PASSES, GAIN = 3, 0.7  # … after up to three linearisations, as long as they leave less than this share of the error
-FEW_SWEEPS = 3  # of the net on grids too coarse to end on: enough for the next to start from
-NEARLY = 1e-2  # probability moved by a sweep of the net that a correction may follow: its square is left
+# Sweeps of the net on grids too coarse to end on, and probability moved by one, that are enough for the next to start from
+FEW_SWEEPS, NEARLY = 3, 1e-2
 FAR = 1.5  # of at most 2: on cells that resolve little the nonlinear flux has answers with all probability in a corner
 
 
@@ -116,7 +116,9 @@ def solve_log_density(
         }
         if order == 4:
             fastest = np.inf if record.get("central") else FASTEST
-            answer = _corrected(coefficients, grid, level.phi, (record["steepest"], fastest), record, linear_solver, patient)
+            answer = _corrected(
+                coefficients, grid, level.phi, (record["steepest"], fastest), record, linear_solver, patient
+            )
             if answer is not None:
                 return answer
         if level.thorough or not patient:
@@ -148,7 +150,7 @@ def _corrected(
     for turn in range(PASSES if patient else 1):
         scheme.freeze(psi, *forms, CROSS_LIMIT)
         try:
-            better = correct(scheme, coefficients, grid, psi, linear_solver, tails=turn > 0, reduction=reduction)
+            better = correct(scheme, coefficients, grid, psi, linear_solver, reduction=reduction)
         except (SingularSystem, TooFar) as error:
             record["not_corrected"] = str(error)
             return None
@@ -157,8 +159,7 @@ def _corrected(
         settled = settled and better.current_error < max(FINE * better.drift, enough[1])
         if settled or (turn > 0 and not better.density_error < GAIN * last):
             break
-        if turn > 0:  # the first two start from the same
-            psi = better.psi
+        psi = better.psi
         last = better.density_error
     mass = scheme.regular_mass(np.exp(-better.psi) * grid.reference.cell_volume)
     if not settled:
@@ -239,8 +240,8 @@ def _net(
     coefficients: FaceCoefficients, start: Array, record: dict[str, Any], linear_solver: str, rough: bool
 ) -> Level | None:
     grid = coefficients.grid
-    sweeps = FEW_SWEEPS if rough and min(grid.shape) < 4 * COARSEST[grid.dim] else SWEEPS
-    settled = NEARLY if rough else SETTLED
+    coarse = rough and min(grid.shape) < 4 * COARSEST[grid.dim]
+    sweeps, settled = (FEW_SWEEPS, NEARLY) if coarse else (SWEEPS, SETTLED)
     try:
         net = solve_positive(coefficients, start, linear_solver=linear_solver, sweeps=sweeps, settled=settled)
     except Stalled as error:
