@@ -119,8 +119,9 @@ def face_velocity(regular, u, w, d, axis, jump, h, cross):
     """v = J/q of one face and its derivatives by s of the cells to its left and right."""
     if not regular:
         half = math.exp(0.5 * jump)
-        out = forward_rate(w, d, h) * half
-        back = -forward_rate(-w, d, h) / half
+        slow = forward_rate(-abs(w), d, h)  # B(−x) = B(x) + x: the other is larger by |w|, without cancellation
+        out = (slow + max(w, 0.0)) * half
+        back = -(slow + max(-w, 0.0)) / half
         return out + back, out, back
     v = u + d * jump / h + cross
     return v, 0.5 * v + d / h, 0.5 * v - d / h

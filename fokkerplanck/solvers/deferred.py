@@ -122,7 +122,8 @@ def correct(
         If the first correction is large.
     """
     jacobian = Jacobian(scheme, psi, negligible(psi, scheme.grid), linear_solver)
-    fluxes = _Fluxes(scheme, coefficients, grid, _tails(scheme, psi))
+    tails = _tails(scheme, psi)
+    fluxes = _Fluxes(scheme, coefficients, grid, tails if any(tail.any() for tail in tails) else None)
     volume = grid.reference.cell_volume
     steps = [_Step(psi, scheme.flux(psi, np.zeros_like(psi)), 0.0, 0, "")]
     sizes: list[float] = []
@@ -154,7 +155,7 @@ def correct(
         density_error=float(np.sum(np.abs(p6 - p4))) * volume + defect,
         current_error=total_current(physical_flux(best.flux - better.flux, grid)) + defect * current,
         density_doubt=float(np.sum(np.abs(np.exp(-check.psi) - p6))) * volume,
-        current_doubt=total_current(physical_flux(check.flux - best.flux, grid)),
+        current_doubt=0.0 if check is best else total_current(physical_flux(check.flux - best.flux, grid)),
         drift=sum(_moved(u, p4, a) for a, u in enumerate(coefficients.velocity)) * volume,
         limited=better.limited,
         solves=len(sizes) + 1 + (check is not best),
