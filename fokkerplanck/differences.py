@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
-from math import comb
+from math import comb, prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .kernels import along as kernel
 
 Array = NDArray[np.float64]
 
@@ -20,82 +23,122 @@ ALONG = {4: (2 / 3, -1 / 12), 6: (3 / 4, -3 / 20, 1 / 60)}
 TO_MEAN = {4: (1 / 24,), 6: (1 / 24, -17 / 5760)}
 TO_POINT = {4: (-1 / 24,), 6: (-1 / 24, 3 / 640)}
 
+LONG = 48  # values along a line from which on only its middle grows: weights differ in at most ten places at either end
+
 
 def padded(values: Array, axis: int, count: int, periodic: bool, order: int) -> Array:
     """``count`` more cells at both ends of an axis: the other end's, or on the polynomial through the nearest ``order``."""
-    a = np.moveaxis(values, axis, 0)
-    n = a.shape[0]
-    out = np.empty((n + 2 * count, *a.shape[1:]))
-    out[count:-count] = a
-    if periodic:
-        out[:count], out[-count:] = a[-count:], a[:count]
-    else:
-        points = min(order, n)
-        beyond, flat = _beyond(count, points), a.reshape(n, -1)
-        out[-count:] = (beyond @ flat[n - points :]).reshape(out[-count:].shape)
-        out[:count] = (beyond @ flat[:points][::-1])[::-1].reshape(out[:count].shape)
-    return np.moveaxis(out, 0, axis)
+    return _along(_padded, values, axis, periodic, (count, order))
+
+
+def to_faces(cells: Array, axis: int, periodic: bool, order: int = 4) -> Array:
+    """Values at the faces normal to an axis, interpolated from cell centres; wall faces are extrapolated."""
+    return _along(_to_faces, cells, axis, periodic, (order,))
+
+
+def face_slopes(cells: Array, axis: int, periodic: bool, order: int = 4) -> Array:
+    """Slopes by the index at the faces normal to an axis, from cell centres; wall faces are extrapolated."""
+    return _along(_face_slopes, cells, axis, periodic, (order,))
+
+
+def to_centers(faces: Array, axis: int, periodic: bool, order: int = 4) -> Array:
+    """Values at the cell centres, interpolated from the faces normal to an axis, of which a ring stores its first twice."""
+    return _along(_to_centers, faces, axis, periodic, (order,))
+
+
+def slopes(points: Array) -> Array:
+    """Derivative by the index along a line of at least six points, sixth order."""
+    return _along(_slopes, points, 0, False, ())
+
+
+def to_means(points: Array, axis: int, periodic: bool, order: int) -> Array:
+    """Means over the cells along an axis, from the values at their centres."""
+    return _along(_with_differences, points, axis, periodic, (TO_MEAN[order], order))
+
+
+def to_points(means: Array, axis: int, periodic: bool, order: int) -> Array:
+    """Values at the centres of the cells along an axis, from the means over them."""
+    return _along(_with_differences, means, axis, periodic, (TO_POINT[order], order))
+
+
+def _along(rule: Callable[..., Array], values: Array, axis: int, periodic: bool, settings: tuple[Any, ...]) -> Array:
+    """A rule for lines, done along an axis by a kernel with the weights that the rule has."""
+    n, before, after = values.shape[axis], values.shape[:axis], values.shape[axis + 1 :]
+    more, shift, *weights = _weights(rule, LONG if periodic else min(n, LONG), periodic, settings)
+    out, lines = np.empty((*before, n + more, *after)), (prod(before), n, prod(after))
+    period = min(n, n + more) if periodic else 0
+    contiguous = np.ascontiguousarray(values, dtype=float).reshape(lines)
+    kernel.weigh(contiguous, *weights, shift, period, out.reshape(lines[0], n + more, lines[2]))
+    return out
 
 
 @lru_cache
+def _weights(
+    rule: Callable[..., Array], n: int, periodic: bool, settings: tuple[Any, ...]
+) -> tuple[int, int, Array, Array, Array]:
+    """How many more values a line has afterwards, and shift and first, middle and last weights of ``kernel.weigh``."""
+    rows = rule(np.eye(n), periodic, *settings)
+    count = rows.shape[0]
+    if n < LONG:
+        return count - n, 0, rows, np.ones(1), np.empty((0, n))
+    half = n // 2
+    taken = np.flatnonzero(rows[half])
+    shift, middle = int(taken[0]) - half, rows[half, taken[0] : taken[-1] + 1].copy()
+    usual = [
+        0 <= i + shift <= n - middle.size and np.array_equal(row[i + shift : i + shift + middle.size], middle)
+        for i, row in enumerate(rows)
+    ]
+    low, high = usual.index(True), count - usual[::-1].index(True)
+    ends = np.concatenate([rows[:low], rows[high:, ::-1]])
+    width = 1 + int(np.flatnonzero(ends.any(axis=0))[-1])
+    return count - n, shift, rows[:low, :width].copy(), middle, rows[high:, -width:].copy()
+
+
+def _padded(lines: Array, periodic: bool, count: int, order: int) -> Array:
+    if periodic:
+        return np.concatenate([lines[-count:], lines, lines[:count]])
+    points = min(order, lines.shape[0])
+    beyond = _beyond(count, points)
+    return np.concatenate([(beyond @ lines[:points][::-1])[::-1], lines, beyond @ lines[-points:]])
+
+
 def _beyond(count: int, points: int) -> Array:
     """Weights of ``points`` cells in the ``count`` that follow on the polynomial through them."""
     rows = list(np.eye(points))
     step = [(-1) ** (k + 1) * comb(points, k) for k in range(1, points + 1)]
     for _ in range(count):
         rows.append(sum(w * rows[-k] for k, w in enumerate(step, start=1)))
-    return np.ascontiguousarray(rows[points:])
+    return np.stack(rows[points:])
 
 
-def to_faces(cells: Array, axis: int, periodic: bool, order: int = 4) -> Array:
-    """Values at the faces normal to an axis, interpolated from cell centres; wall faces are extrapolated."""
-    return _filtered(padded(cells, axis, order // 2, periodic, order), axis, ACROSS[order])
+def _to_faces(cells: Array, periodic: bool, order: int) -> Array:
+    return _filtered(_padded(cells, periodic, order // 2, order), ACROSS[order])
 
 
-def face_slopes(cells: Array, axis: int, periodic: bool, order: int = 4) -> Array:
-    """Slopes by the index at the faces normal to an axis, from cell centres; wall faces are extrapolated."""
-    return _filtered(padded(cells, axis, order // 2, periodic, order), axis, SLOPE[order])
+def _face_slopes(cells: Array, periodic: bool, order: int) -> Array:
+    return _filtered(_padded(cells, periodic, order // 2, order), SLOPE[order])
 
 
-def to_centers(faces: Array, axis: int, periodic: bool, order: int = 4) -> Array:
-    """Values at the cell centres, interpolated from the faces normal to an axis, of which a ring stores its first twice."""
-    values, count = np.moveaxis(faces, axis, 0), order // 2 - 1
-    values = padded(values[:-1] if periodic else values, 0, count, periodic, order)
+def _to_centers(faces: Array, periodic: bool, order: int) -> Array:
+    count = order // 2 - 1
+    values = _padded(faces[:-1] if periodic else faces, periodic, count, order)
     if periodic:
         values = np.concatenate([values, values[2 * count : 2 * count + 1]])
-    return np.moveaxis(_filtered(values, 0, ACROSS[order]), 0, axis)
+    return _filtered(values, ACROSS[order])
 
 
-def slopes(points: Array) -> Array:
-    """Derivative by the index along a line of at least six points, sixth order."""
-    more = padded(points, 0, 3, False, 6)
-    weights = [-w for w in reversed(ALONG[6])] + [0.0, *ALONG[6]]
-    return _filtered(more, 0, weights)
+def _slopes(points: Array, periodic: bool) -> Array:
+    return _filtered(_padded(points, periodic, 3, 6), [-w for w in reversed(ALONG[6])] + [0.0, *ALONG[6]])
 
 
-def to_means(points: Array, axis: int, periodic: bool, order: int) -> Array:
-    """Means over the cells along an axis, from the values at their centres."""
-    return _with_differences(points, axis, periodic, TO_MEAN[order], order)
-
-
-def to_points(means: Array, axis: int, periodic: bool, order: int) -> Array:
-    """Values at the centres of the cells along an axis, from the means over them."""
-    return _with_differences(means, axis, periodic, TO_POINT[order], order)
-
-
-def _with_differences(values: Array, axis: int, periodic: bool, weights: tuple[float, ...], order: int) -> Array:
+def _with_differences(values: Array, periodic: bool, weights: tuple[float, ...], order: int) -> Array:
     total = values
     for weight in weights:
-        values = _filtered(padded(values, axis, 1, periodic, order), axis, (1.0, -2.0, 1.0))
+        values = _filtered(_padded(values, periodic, 1, order), (1.0, -2.0, 1.0))
         total = total + weight * values
     return total
 
 
-def _filtered(values: Array, axis: int, weights: Any) -> Array:
-    a = np.moveaxis(values, axis, 0)
-    n = a.shape[0] - len(weights) + 1
-    out = weights[0] * a[:n]
-    for i, weight in enumerate(weights[1:], start=1):
-        if weight:
-            out += weight * a[i : i + n]
-    return np.moveaxis(out, 0, axis)
+def _filtered(lines: Array, weights: Any) -> Array:
+    n = lines.shape[0] - len(weights) + 1
+    return np.asarray(sum(weight * lines[i : i + n] for i, weight in enumerate(weights)))

@@ -119,8 +119,9 @@ def face_velocity(regular, u, w, d, axis, jump, h, cross):
     """v = J/q of one face and its derivatives by s of the cells to its left and right."""
     if not regular:
         half = math.exp(0.5 * jump)
-        out = forward_rate(w, d, h) * half
-        back = -forward_rate(-w, d, h) / half
+        slow = forward_rate(-abs(w), d, h)  # B(−x) = B(x) + x: the other is larger by |w|, without cancellation
+        out = (slow + max(w, 0.0)) * half
+        back = -(slow + max(-w, 0.0)) / half
         return out + back, out, back
     v = u + d * jump / h + cross
     return v, 0.5 * v + d / h, 0.5 * v - d / h
@@ -295,28 +296,28 @@ def scale_rows(rows, diagonal, held, start, stop):
 
 
 @njit(**OPTIONS)
-def upwind_rates(phi, d, spacing, periodic, w, rates):
-    """Dense generator of the frozen (monotone) scheme: rates[i, j] is the probability rate from cell i to cell j.
+def upwind_rates(shape, d, spacing, periodic, w, place, rates):
+    """Dense generator of the frozen (monotone) scheme: rates[i, j] is the rate from the cell with place i to that with place j.
 
     Against a drift so strong that no double holds the rate, it is ``LEAST`` of noise alone: no cell is left for good. Beyond a
     cell Péclet number of ``NOISELESS`` there is no noise, and nothing comes back.
     """
     rates[:] = 0.0
     for axis in range(3):
-        n = phi.shape[axis]
+        n = shape[axis]
         if n == 1:
             continue
         h = spacing[axis]
-        for i0 in range(phi.shape[0]):
-            for i1 in range(phi.shape[1]):
-                for i2 in range(phi.shape[2]):
+        for i0 in range(shape[0]):
+            for i1 in range(shape[1]):
+                for i2 in range(shape[2]):
                     i = i0 if axis == 0 else (i1 if axis == 1 else i2)
                     if i == 0 and not periodic[axis]:
                         continue
                     l0, l1, l2 = neighbour(axis, i0, i1, i2, -1 if i > 0 else n - 1)
                     daa = d[axis][axis, i0, i1, i2]
-                    cell = (i0 * phi.shape[1] + i1) * phi.shape[2] + i2
-                    below = (l0 * phi.shape[1] + l1) * phi.shape[2] + l2
+                    cell = place[(i0 * shape[1] + i1) * shape[2] + i2]
+                    below = place[(l0 * shape[1] + l1) * shape[2] + l2]
                     least = LEAST * daa / h if abs(w[axis][i0, i1, i2]) * h < NOISELESS * daa else 0.0
                     rates[below, cell] += max(forward_rate(w[axis][i0, i1, i2], daa, h), least) / h
                     rates[cell, below] += max(forward_rate(-w[axis][i0, i1, i2], daa, h), least) / h
@@ -333,17 +334,19 @@ def gth(rates, log_p):
     out = np.zeros(n)
     for k in range(n - 1, 0, -1):
         total = 0.0
+        onward = rates[k, :k]
         for j in range(k):
-            total += rates[k, j]
+            total += onward[j]
         if not total > 0.0:
             return False
         out[k] = total
         for i in range(k):
             if rates[i, k] > 0.0:
-                share = rates[i, k] / total
-                for j in range(k):
-                    if j != i:
-                        rates[i, j] += share * rates[k, j]
+                share, row = rates[i, k] / total, rates[i]
+                for j in range(
+                    k
+                ):  # the diagonal too, which is never looked at: without exceptions loops are vectorised
+                    row[j] += share * onward[j]
     log_p[0] = 0.0
     for k in range(1, n):
         top = -np.inf

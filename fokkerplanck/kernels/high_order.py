@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 from numba import njit
 
 OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
@@ -61,23 +62,30 @@ def doubts(terms, weights, first, last, ring, out):
     and kinks, count in full, those of a resolved function do not: the share of alternation, of order h², enters with its
     eighth power.
     """
-    count = last - first
+    count, after = last - first, out.shape[2]
     reach = 0 if ring else 3
-    fourth = [0.0, 0.0, 0.0]
+    sums = np.empty((terms.shape[0], count, after))  # far − 4 near + 6 middle
     for i in range(out.shape[0]):
+        for t in range(terms.shape[0]):
+            for f in range(count):
+                if not ring and not 2 <= f < count - 2:
+                    continue
+                middle = terms[t, i, first + f]
+                left, right = terms[t, i, first + (f - 1) % count], terms[t, i, first + (f + 1) % count]
+                before, beyond = terms[t, i, first + (f - 2) % count], terms[t, i, first + (f + 2) % count]
+                line = sums[t, f]
+                for j in range(after):
+                    line[j] = before[j] + beyond[j] - 4.0 * (left[j] + right[j]) + 6.0 * middle[j]
         for f in range(reach, count - reach):
-            for j in range(out.shape[2]):
-                for k in range(3):
-                    fourth[k] = 0.0
+            low, high = (f - 1) % count, (f + 1) % count
+            for j in range(after):
+                a, b, c = 0.0, 0.0, 0.0
                 for t in range(terms.shape[0]):
                     weight = weights[t, i, first + f, j]
-                    for k in range(3):
-                        c = f + k - 1
-                        middle = terms[t, i, first + c % count, j]
-                        near = terms[t, i, first + (c - 1) % count, j] + terms[t, i, first + (c + 1) % count, j]
-                        far = terms[t, i, first + (c - 2) % count, j] + terms[t, i, first + (c + 2) % count, j]
-                        fourth[k] += weight * (far - 4.0 * near + 6.0 * middle)
-                sixth = abs(fourth[0] - 2.0 * fourth[1] + fourth[2])
+                    a += weight * sums[t, low, j]
+                    b += weight * sums[t, f, j]
+                    c += weight * sums[t, high, j]
+                sixth = abs(a - 2.0 * b + c)
                 if sixth > 0.0:
-                    share = sixth / (abs(fourth[0]) + 2.0 * abs(fourth[1]) + abs(fourth[2]))
+                    share = sixth / (abs(a) + 2.0 * abs(b) + abs(c))
                     out[i, first + f, j] += sixth * share**8 / 64.0

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..currents import total_current
 from ..differences import ACROSS, ALONG, SLOPE, padded, to_means
+from ..errors import FokkerPlanckError
 from ..fields import FaceField
 from ..grid import Array, Grid
 from ..kernels import high_order as kernel
@@ -29,14 +30,21 @@ from .threads import in_planes
 # Reduction of the residual by the cycles for the correction, whose remainder the estimate sees, and for the estimate itself.
 THOROUGH, ROUGH = 3e-3, 1e-1
 REPEATS = 3  # of the correction where a factorisation makes them cheap …
-TAIL = 14.0  # of Φ above its least, a millionth of the peak: beyond, frozen faces may keep the scheme's own flux,
-JAGGED = 1e-7  # and do if in cells with this much probability a correction would be by factors
+TAIL = 14.0  # of Φ above its least, a millionth of the peak: beyond, frozen faces keep the scheme's own flux
 CONVERGED = 0.03  # … unless one was this much smaller than the first
 NOTICED = 0.1  # share of doubts in what drives the estimate, below which they are not solved for
 SMALLEST_RATIO, LARGEST_RATIO = (
     0.3,
     3.0,
 )  # by which a correction may change a density; where it would change more, it fails
+
+
+FAR = 0.25  # a correction that would move more of the probability, or
+LIMITED = 3e-3  # would change cells by factors that hold more than this, starts too far from what it leads to
+
+
+class TooFar(FokkerPlanckError):
+    """The start of a correction is no approximation of what it leads to."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,6 @@ def correct(
     psi: Array,
     linear_solver: str,
     *,
-    tails: bool = False,
     reduction: float = THOROUGH,
 ) -> Corrected:
     """Fourth-order values from second-order ones, or from those of a coarser grid.
@@ -104,10 +111,6 @@ def correct(
         The physical one.
     psi : ndarray, shape ``grid.shape``
     linear_solver : str
-    tails : bool
-        Whether faces far down the density keep the scheme's own flux where it is frozen from the start, and not only if the
-        tails turn out to be too rough: longer differences make nothing better of them then, and nothing good for a finer grid
-        to start from.
     reduction : float
         Of the residual by the cycles for the correction.
 
@@ -115,19 +118,20 @@ def correct(
     ------
     SingularSystem
         If a linear system has no finite solution.
+    TooFar
+        If the first correction is large.
     """
     jacobian = Jacobian(scheme, psi, negligible(psi, scheme.grid), linear_solver)
-    fluxes = _Fluxes(scheme, coefficients, grid, _tails(scheme, psi) if tails else None)
+    tails = _tails(scheme, psi)
+    fluxes = _Fluxes(scheme, coefficients, grid, tails if any(tail.any() for tail in tails) else None)
     volume = grid.reference.cell_volume
     steps = [_Step(psi, scheme.flux(psi, np.zeros_like(psi)), 0.0, 0, "")]
     sizes: list[float] = []
     while len(sizes) < REPEATS:
         steps.append(_step(jacobian, fluxes(steps[-1].psi, 4), steps[0].flux, steps[-1].psi, reduction))
-        if fluxes.tails is None and steps[-1].limited > JAGGED:
-            fluxes.tails = _tails(scheme, psi)
-            del steps[1:], sizes[:]
-            continue
         sizes.append(float(np.sum(np.abs(np.exp(-steps[-1].psi) - np.exp(-steps[-2].psi)))) * volume)
+        if steps[-1].limited > LIMITED or sizes[0] > FAR:
+            raise TooFar(f"by {sizes[-1]:.1e}, cut short where {steps[-1].limited:.1e} is")
         if len(sizes) > 1 and sizes[-1] > sizes[-2]:
             steps.pop()
             break
@@ -151,7 +155,7 @@ def correct(
         density_error=float(np.sum(np.abs(p6 - p4))) * volume + defect,
         current_error=total_current(physical_flux(best.flux - better.flux, grid)) + defect * current,
         density_doubt=float(np.sum(np.abs(np.exp(-check.psi) - p6))) * volume,
-        current_doubt=total_current(physical_flux(check.flux - best.flux, grid)),
+        current_doubt=0.0 if check is best else total_current(physical_flux(check.flux - best.flux, grid)),
         drift=sum(_moved(u, p4, a) for a, u in enumerate(coefficients.velocity)) * volume,
         limited=better.limited,
         solves=len(sizes) + 1 + (check is not best),
@@ -195,7 +199,8 @@ class _Fluxes:
     """Face currents of a log-density by differences of higher order, as fields on the reference grid.
 
     With Φ physical, X' = dx/dξ and all of it to the same order: J'_a = ∏_{b≠a} X'_b · q (u_a + Σ_m D_am/X'_m ∂_ξm Φ).
-    Faces in ``tails`` keep the scheme's own flux.
+    Frozen faces far down the density ``tail`` keep the scheme's own flux: longer differences make nothing better of them, and
+    nothing good for a finer grid to start from.
     """
 
     def __init__(

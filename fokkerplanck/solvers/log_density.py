@@ -12,7 +12,7 @@ from ..grid import Array, Grid
 from ..operators import FaceCoefficients, face_coefficients, physical_log_density, reference_log_density
 from ..process import DiffusionProcess
 from .correction import LARGEST_RESCUE
-from .deferred import ROUGH, THOROUGH, correct
+from .deferred import ROUGH, THOROUGH, TooFar, correct
 from .hierarchy import Answer, Start
 from .linear import SingularSystem
 from .newton import (
@@ -25,8 +25,8 @@ from .newton import (
     normalise,
     solve_level,
 )
+from .positive import SETTLED, SWEEPS, solve_positive
 from .positive import STEEPEST as STEEPEST_NET
-from .positive import SWEEPS, solve_positive
 from .scheme import Scheme
 
 COARSEST = {1: 32, 2: 16, 3: 8}  # cells per axis of the first grid: the subtraction-free start costs their total cubed
@@ -44,16 +44,15 @@ LARGEST_NET = LARGEST_RESCUE | {3: 0}
 NONLINEAR, LINEAR = "nonlinear", "linear, positivity-limited"
 
 
-# A start estimated to be closer than this to its own grid's answer may be corrected right away …
-CLOSE = 0.05
-FORMS = (1.0, FASTEST)  # with the faces of the matrix sorted by these bounds …
+# What a coarser grid leads to is corrected right away, with the faces of the matrix sorted by these bounds …
+FORMS = (2.0, FASTEST)
 QUARTER = 0.25  # … if the errors are below these shares of the start's then (a sixteenth is expected), or below …
 FINE = 1e-6  # … this share of the probability and of what the drift moves …
 SPARE = 0.03  # … of which unfinished cycles may use this share …
 PASSES, GAIN = 3, 0.7  # … after up to three linearisations, as long as they leave less than this share of the error
-FEW_SWEEPS = 3  # of the net on grids too coarse to end on: enough for the next to start from
+# Sweeps of the net on grids too coarse to end on, and probability moved by one, that are enough for the next to start from
+FEW_SWEEPS, NEARLY = 3, 1e-2
 FAR = 1.5  # of at most 2: on cells that resolve little the nonlinear flux has answers with all probability in a corner
-LIMITED = 1e-3  # … unless cells that hold more than this would change by factors
 
 
 def solve_log_density(
@@ -85,18 +84,18 @@ def solve_log_density(
         If there is no start on it for another reason.
     """
     coefficients = face_coefficients(process, grid)
+    patient = finest or min(grid.shape) >= 4 * COARSEST[grid.dim]  # on coarser grids it is cheaper to go on to the next
     if start is None:
         psi = _first_guess(process, grid, coefficients)
     else:
         psi = normalise(reference_log_density(start.phi, grid), grid.reference)
-        if order == 4 and start.density_error < CLOSE:
+        if order == 4:
             enough = (QUARTER * start.density_error, QUARTER * start.current_error)
             needed = SPARE * FINE / max(start.density_error, FINE)
             reduction = min(max(needed, THOROUGH), ROUGH)
-            answer = _corrected(coefficients, grid, psi, FORMS, record, linear_solver, enough, reduction)
+            answer = _corrected(coefficients, grid, psi, FORMS, record, linear_solver, patient, enough, reduction)
             if answer is not None:
                 return answer
-    patient = finest or min(grid.shape) >= 4 * COARSEST[grid.dim]  # on coarser grids it is cheaper to go on to the next
     level = _settled(coefficients, psi, record, linear_solver, rough=order == 4)
     if level is None and start is not None:  # the start may be to blame
         start, psi = None, _first_guess(process, grid, coefficients)
@@ -116,7 +115,9 @@ def solve_log_density(
         }
         if order == 4:
             fastest = np.inf if record.get("central") else FASTEST
-            answer = _corrected(coefficients, grid, level.phi, (record["steepest"], fastest), record, linear_solver)
+            answer = _corrected(
+                coefficients, grid, level.phi, (record["steepest"], fastest), record, linear_solver, patient
+            )
             if answer is not None:
                 return answer
         if level.thorough or not patient:
@@ -138,30 +139,29 @@ def _corrected(
     forms: tuple[float, float],
     record: dict[str, Any],
     linear_solver: str,
+    patient: bool,
     enough: tuple[float, float] = (np.inf, np.inf),
     reduction: float = THOROUGH,
 ) -> Answer | None:
     """Fourth-order values, or None where their errors are not below ``enough``, or not below the correction."""
     scheme = Scheme(coefficients)
     last, solves, cycles = np.inf, 0, 0
-    for turn in range(PASSES):
+    for turn in range(PASSES if patient else 1):
         scheme.freeze(psi, *forms, CROSS_LIMIT)
         try:
-            better = correct(scheme, coefficients, grid, psi, linear_solver, tails=turn > 0, reduction=reduction)
-        except SingularSystem as error:
+            better = correct(scheme, coefficients, grid, psi, linear_solver, reduction=reduction)
+        except (SingularSystem, TooFar) as error:
             record["not_corrected"] = str(error)
             return None
         solves, cycles = solves + better.solves, cycles + better.cycles
-        wide = better.limited > LIMITED or better.change > CLOSE
         settled = better.density_error < max(FINE, min(enough[0], better.change))
         settled = settled and better.current_error < max(FINE * better.drift, enough[1])
-        if wide or settled or (turn > 0 and not better.density_error < GAIN * last):
+        if settled or (turn > 0 and not better.density_error < GAIN * last):
             break
-        if turn > 0:  # the first two start from the same
-            psi = better.psi
+        psi = better.psi
         last = better.density_error
     mass = scheme.regular_mass(np.exp(-better.psi) * grid.reference.cell_volume)
-    if wide or not settled:
+    if not settled:
         record["not_corrected"] = (
             f"by {better.change:.1e}, then by another {better.density_error:.1e}, cut short where {better.limited:.1e} is"
         )
@@ -206,26 +206,49 @@ def _first_guess(process: DiffusionProcess, grid: Grid, coefficients: FaceCoeffi
 def _settled(
     coefficients: FaceCoefficients, start: Array, record: dict[str, Any], linear_solver: str, *, rough: bool
 ) -> Level | None:
-    """By Newton's method, by the net where it stalls or leaves too much to frozen faces, or not at all."""
-    dim, size = coefficients.grid.dim, coefficients.grid.size
+    """By Newton's method, by the net where that stalls or leaves too much to frozen faces, or not at all."""
+    dim, netted = coefficients.grid.dim, coefficients.grid.size <= LARGEST_NET[coefficients.grid.dim]
+    steep = rough and netted and _frozen(coefficients, start) >= REGULAR
+    if steep:  # which Newton's method would leave as it is
+        net = _net(coefficients, start, record, linear_solver, rough)
+        if net is not None:
+            return net
     level = _newton(coefficients, start, record, linear_solver, rough)
     frozen = 1.0 if level is None else 1.0 - level.regular_mass
     if level is not None and frozen < (REGULAR if rough else UNNOTICED[dim]):
         return level
-    if level is None or (frozen >= REGULAR and size <= LARGEST_NET[dim]):
-        try:
-            sweeps = FEW_SWEEPS if rough and min(coefficients.grid.shape) < 4 * COARSEST[dim] else SWEEPS
-            reference = start if level is None else level.phi
-            net = solve_positive(coefficients, reference, linear_solver=linear_solver, sweeps=sweeps)
-        except Stalled as error:
-            record["net_stalled"] = str(error)
-            record["stalled"] = f"{record['stalled']}; the net under it: {error}"
-        else:
-            if level is None or net.regular_mass > level.regular_mass:
-                limits = {"limited_cells": net.limited_cells, "limited_mass": net.limited_mass}
-                record |= {"form": LINEAR, "steepest": STEEPEST_NET, "central": True} | limits
-                return net
-    return level and _central(coefficients, level, record, linear_solver, rough)
+    if not steep and (level is None or (netted and frozen >= REGULAR)):
+        net = _net(coefficients, start if level is None else level.phi, record, linear_solver, rough)
+        if net is not None and net.regular_mass > 1.0 - frozen:
+            return net
+    if level is None:
+        record["stalled"] = f"{record['newton_stalled']}; the net under it: {record['net_stalled']}"
+        return None
+    return _central(coefficients, level, record, linear_solver, rough)
+
+
+def _frozen(coefficients: FaceCoefficients, psi: Array) -> float:
+    """Share of the probability beside faces that Newton's method would freeze."""
+    scheme = Scheme(coefficients)
+    psi = normalise(psi, scheme.grid)
+    scheme.freeze(psi, STEEPEST[scheme.grid.dim][0], FASTEST, CROSS_LIMIT)
+    return 1.0 - scheme.regular_mass(np.exp(-psi) * scheme.grid.cell_volume)
+
+
+def _net(
+    coefficients: FaceCoefficients, start: Array, record: dict[str, Any], linear_solver: str, rough: bool
+) -> Level | None:
+    grid = coefficients.grid
+    coarse = rough and min(grid.shape) < 4 * COARSEST[grid.dim]
+    sweeps, settled = (FEW_SWEEPS, NEARLY) if coarse else (SWEEPS, SETTLED)
+    try:
+        net = solve_positive(coefficients, start, linear_solver=linear_solver, sweeps=sweeps, settled=settled)
+    except Stalled as error:
+        record["net_stalled"] = str(error)
+        return None
+    limits = {"limited_cells": net.limited_cells, "limited_mass": net.limited_mass}
+    record |= {"form": LINEAR, "steepest": STEEPEST_NET, "central": True} | limits
+    return net
 
 
 def _newton(
@@ -237,7 +260,7 @@ def _newton(
                 coefficients, start, steepest=steepest, fastest=FASTEST, linear_solver=linear_solver, rough=rough
             )
         except Stalled as error:
-            record["stalled"] = record["newton_stalled"] = str(error)
+            record["newton_stalled"] = str(error)
             continue
         record |= {"form": NONLINEAR, "steepest": steepest}
         return level

@@ -34,7 +34,8 @@ REGULAR = 1e-3  # … unless this little of the probability is beside frozen fac
 PATIENCE = 8  # Newton steps without a new smallest one after which there is no convergence to wait for
 SETTLED = 1e-11  # Σ p|δp/p| below this is round-off of the balance, not progress
 MAX_STEPS = 40
-COARSE_SWEEPS = 6  # of the monotone start; its cross drift settles to a few per cent in that many
+COARSE_SWEEPS = 6  # of the monotone start; its cross drift settles to a few per cent in that many, if not before:
+COARSELY = 0.05  # probability moved by a sweep that is less than upwinding on so few cells misplaces
 
 
 ENOUGH = 1e-4  # of the first step on a grid, which is the change from the grid before: the error of the equations, not the grid
@@ -234,30 +235,39 @@ def monotone_start(coefficients: FaceCoefficients) -> Array:
     """
     scheme = Scheme(coefficients)
     n = coefficients.grid.size
-    rates, log_p = np.empty((n, n)), np.empty(n)
-    phi = np.zeros(n)
+    rates, place, log_p = np.empty((n, n)), np.empty(n, dtype=np.intp), np.empty(n)
+    arguments = (scheme.shape, scheme.d, scheme.spacing, scheme.periodic, scheme.w, place, rates)
+    phi, order = np.zeros(n), np.arange(n)
     for sweep in range(COARSE_SWEEPS):
         scheme.freeze(phi, 0.0, 0.0, CROSS_LIMIT if sweep else 0.0)
-        kernel.upwind_rates(phi.reshape(scheme.shape), scheme.d, scheme.spacing, scheme.periodic, scheme.w, rates)
-        order = np.argsort(phi, kind="stable") if sweep else _downstream(rates)
-        if not kernel.gth(np.ascontiguousarray(rates[np.ix_(order, order)]), log_p):
+        place[order] = np.arange(n)
+        kernel.upwind_rates(*arguments)
+        chain = rates
+        if not sweep:
+            order = _downstream(rates)
+            chain = np.ascontiguousarray(rates[np.ix_(order, order)])
+        if not kernel.gth(chain, log_p):
             if not sweep:  # nothing but D_aa and u themselves can be to blame
                 check_irreducible(sp.csc_array(rates.T), coefficients.grid)
             raise Stalled(
                 "cells of the first grid exchange less probability with each other than double precision holds"
             )
+        before, phi = phi, np.empty(n)
         phi[order] = -log_p
-        phi -= phi.min()
+        phi = normalise(phi, coefficients.grid)
+        moved = float(np.sum(np.abs(np.exp(-phi) - np.exp(-before)))) * coefficients.grid.cell_volume
+        if sweep and moved < COARSELY:
+            break
+        order = np.argsort(phi, kind="stable")
     return phi.reshape(coefficients.grid.shape)
 
 
 def _downstream(rates: Array) -> NDArray[np.intp]:
     """Cells ordered by how often the deterministic flow visits them: attractors first."""
     n = rates.shape[0]
-    target = np.argmax(rates, axis=1)
-    visits = np.zeros(n)
-    position = np.arange(n)
-    for _ in range(n):
-        position = target[position]
-        np.add.at(visits, position, 1.0)
+    target = np.argmax(rates, axis=1)  # after a step, then after two, four …
+    visits = np.bincount(target, minlength=n)  # during these
+    for _ in range(n.bit_length()):
+        visits = visits + np.bincount(target, visits, minlength=n)
+        target = target[target]
     return np.argsort(-visits, kind="stable")

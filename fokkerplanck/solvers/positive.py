@@ -42,7 +42,12 @@ class PositiveLevel(Level):
 
 
 def solve_positive(
-    coefficients: FaceCoefficients, start: Array, *, linear_solver: str = "auto", sweeps: int = SWEEPS
+    coefficients: FaceCoefficients,
+    start: Array,
+    *,
+    linear_solver: str = "auto",
+    sweeps: int = SWEEPS,
+    settled: float = SETTLED,
 ) -> PositiveLevel:
     r"""Solve one grid whatever the start: a positive density with a divergence-free flux, of second order where it can be.
 
@@ -62,6 +67,8 @@ def solve_positive(
         Φ₀ of the first sweep.
     sweeps : int
         At most so many.
+    settled : float
+        Probability moved by a sweep after which there is no other.
 
     Raises
     ------
@@ -84,7 +91,7 @@ def solve_positive(
         flux = scheme.flux(phi, s) * (1.0 / (1.0 + mean))
         phi = normalise(phi - np.log1p(s), grid)
         steps, cycles = steps + solves, cycles + taken
-        if moved < SETTLED:
+        if moved < settled:
             break
     if correction.reduction > 0.0:
         flux = without_gradient(flux)[0]  # the imbalance that the iterations left
