@@ -14,6 +14,7 @@ from .compare import Comparison, compare
 from .errors import (
     BoxNotFound,
     BoxWarning,
+    DivergedWarning,
     FokkerPlanckError,
     HeavyTails,
     InvalidInput,
@@ -54,6 +55,7 @@ __all__ = [
     "Comparison",
     "DetailedBalance",
     "DiffusionProcess",
+    "DivergedWarning",
     "Domain",
     "EdgeField",
     "Edges",

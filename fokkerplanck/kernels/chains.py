@@ -9,18 +9,12 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
-from .chain_state import Cells, Chains, Rule
+from .chain_state import Array, Cells, Chains, Indices, Rule, Words
 
 OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
 # Long sums may be added in any order, several terms at a time: six times as fast, and NaN and infinity stay what they are.
 SUMS: dict[str, Any] = {**OPTIONS, "fastmath": {"reassoc"}}
-
-Array = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Indices = NDArray[np.int32]
-Words = NDArray[np.uint64]
 
 LINEAR, LOGISTIC, PHASE, TANH, DEEP = range(5)  # the same numbers as in losses.py; any other: ``gradients`` is called
 MINIBATCH, GAUSSIAN, STABLE = range(3)
@@ -118,9 +112,7 @@ def stretch(state: Words, words: Words, stability: float) -> float:
     """√W with E exp(−sW) = exp(−s^{α/2}) (Kanter, doi:10.1214/aop/1176996309): √W times a normal vector is α-stable."""
     random_words(state, words[:2])
     g = 0.5 * stability
-    angle, wait = math.pi * uniform(words[0]), -math.log(uniform(words[1]))
-    if wait <= 0.0:  # probability 2⁻⁵³
-        wait = 2.0**-53
+    angle, wait = math.pi * uniform(words[0]), max(-math.log(uniform(words[1])), 2.0**-53)
     if g == 1.0:
         return 1.0
     size = math.sin(g * angle) / math.sin(angle) ** (1.0 / g)
@@ -206,8 +198,7 @@ def walk(
     """The steps of chain c into ``path``, shape (d, steps + 1), from its first point on."""
     d, B = path.shape[0], rule.batch_size
     look, g, z = np.empty(d), np.empty(d), np.empty(d)
-    shifts = np.zeros(B)
-    each, batch = np.empty((B, d)), np.empty(B, np.int32)
+    shifts, each, batch = np.zeros(B), np.empty((B, d)), np.empty(B, np.int32)
     words = np.empty(max(B, d) + 2, np.uint64)
     theta, velocity, state = chains.theta[c], chains.velocity[c], chains.noise_words[c]
     all_rows = np.arange(rows.shape[0] if rule.noise != MINIBATCH else 0).astype(np.int32)
@@ -225,7 +216,8 @@ def walk(
             if rule.label_noise > 0.0:
                 normals(state, words, shifts)
                 shifts *= rule.label_noise
-            batch[:] = indices[k * B : (k + 1) * B]
+            for q in range(B):
+                batch[q] = indices[k * B + q]
             if gradients is not None:
                 gradients(look, rows, batch, each)
                 for q in range(B):
@@ -338,8 +330,7 @@ def first_beyond(path: Array, centre: Array, bound: float) -> int:
 @njit(**OPTIONS)
 def next_plane(i: int, j: int, a: float, b: float, lower: float, h: float) -> float:
     """Fraction of the way from a to b at which the next face on the way from place i to place j is crossed."""
-    face = i if j > i else i - 1
-    return (lower + face * h - a) / (b - a)
+    return (lower + (i if j > i else i - 1) * h - a) / (b - a)
 
 
 @njit(**OPTIONS)
@@ -391,8 +382,7 @@ def count_cells(path: Array, weight: int, cells: Cells, places: Indices, flat: I
     flat[:points] = 0
     for axis in range(cells.axes):
         lower, per_length = cells.lower[axis], 1.0 / cells.spacing[axis]
-        top, stride = cells.histogram.shape[axis] - 1, np.int32(strides[axis])
-        limit = np.float64(top)
+        limit, stride = np.float64(cells.histogram.shape[axis] - 1), np.int32(strides[axis])
         for k in range(points):
             u = (path[axis, k] - lower) * per_length + 1.0
             place = np.int32(u if u < limit else limit) if u >= 1.0 else np.int32(0)
@@ -420,6 +410,13 @@ def record(path: Array, weight: int, centre: Array, chains: Chains, c: int, cell
 def room_for(d: int) -> Any:
     """A shifted path, places and flat places; on the padding axes all are in the one cell."""
     return np.empty((d, POINTS)), np.ones((3, POINTS), np.int32), np.empty(POINTS, np.int32)
+
+
+@njit(**OPTIONS)
+def copy(x: Array, out: Array) -> None:
+    """``out[:] = x``, which would compile the message of an error of shapes for seconds."""
+    for i in range(x.size):
+        out[i] = x[i]
 
 
 @njit(**OPTIONS)
@@ -464,11 +461,11 @@ def advance(
                 batch = indices[lane, : steps * drawn]
                 state, order, position = chains.batch_words[c], chains.order[c], chains.position[c]
                 chains.position[c] = draw_samples(state, words, order, position, rule.period, rows.shape[0], batch)
-                paths[lane, :, 0] = chains.theta[c]
+                copy(chains.theta[c], paths[lane, :, 0])
             if in_planes and lanes == LANES:
                 walk_in_planes(rule, rows, eta, indices, paths)
                 for lane in range(LANES):
-                    chains.theta[start + lane] = paths[lane, :, steps]
+                    copy(paths[lane, :, steps], chains.theta[start + lane])
             else:
                 for lane in range(lanes):
                     if chains.lost[start + lane] == 0:
@@ -480,13 +477,13 @@ def advance(
                 beyond = first_beyond(path, centre, bound)
                 if beyond > 0:
                     chains.lost[c] = taken + done + beyond
-                    chains.theta[c] = path[:, beyond - 1]
+                    copy(path[:, beyond - 1], chains.theta[c])
                     continue
                 if weight != 0:
                     record(path, weight, centre, chains, c, cells, room)
                 if kept.size > 0:
                     for k in range(((phase + done) // every + 1) * every - phase, done + steps + 1, every):
-                        kept[c, (phase + k) // every - 1] = path[:, k - done]
+                        copy(path[:, k - done], kept[c, (phase + k) // every - 1])
 
 
 @njit(**OPTIONS)
@@ -499,6 +496,5 @@ def record_paths(low: int, high: int, paths: Array, centre: Array, chains: Chain
         for done in range(0, paths.shape[1] - 1, BLOCK):
             steps = min(BLOCK, paths.shape[1] - 1 - done)
             for i in range(d):
-                for k in range(steps + 1):
-                    path[i, k] = paths[c, done + k, i]
+                copy(paths[c, done : done + steps + 1, i], path[i])
             record(path[:, : steps + 1], 1, centre, chains, c, cells, room)
