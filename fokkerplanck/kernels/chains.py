@@ -300,11 +300,10 @@ def sums_across(x: Array, y: Array) -> tuple[float, float]:
 
 
 @njit(**OPTIONS)
-def add_moments(path: Array, centre: Array, shifted: Array, first: Array, second: Array) -> None:
-    """Add the sums over the steps of ``path``, shape (d, steps + 1), to ``first`` and ``second`` of its chain."""
-    d, points = path.shape
-    for i in range(d):
-        total, square = sums_along(path[i], centre[i], shifted[i])
+def add_moments(path: Array, points: int, centre: Array, shifted: Array, first: Array, second: Array) -> None:
+    """Add the sums over the steps of ``path`` to ``first`` and ``second`` of its chain."""
+    for i in range(path.shape[0]):
+        total, square = sums_along(path[i, :points], centre[i], shifted[i])
         first[i] += total
         second[i, i] += square
         for j in range(i):
@@ -314,17 +313,17 @@ def add_moments(path: Array, centre: Array, shifted: Array, first: Array, second
 
 
 @njit(**OPTIONS)
-def first_beyond(path: Array, centre: Array, bound: float) -> int:
+def first_beyond(path: Array, points: int, centre: Array, bound: float) -> int:
     """The first point of ``path`` with a coordinate that is not finite or not within ``bound`` of ``centre``; 0 if none is."""
-    end = path.shape[1]
+    end = points
     for i in range(path.shape[0]):
-        if bound == math.inf and abs(path[i, path.shape[1] - 1]) < math.inf:
+        if bound == math.inf and abs(path[i, points - 1]) < math.inf:
             continue  # what is not finite stays so
         for k in range(1, end):
             if not abs(path[i, k] - centre[i]) < bound:
                 end = k
                 break
-    return end if end < path.shape[1] else 0
+    return end if end < points else 0
 
 
 @njit(**OPTIONS)
@@ -375,11 +374,10 @@ def count_crossings(path: Array, k: int, places: Indices, weight: int, cells: Ce
 
 
 @njit(**OPTIONS)
-def count_cells(path: Array, weight: int, cells: Cells, places: Indices, flat: Indices) -> None:
+def count_cells(path: Array, points: int, weight: int, cells: Cells, places: Indices, flat: Indices) -> None:
     """Add ``weight`` to the cell of every new point of ``path``, and to the faces crossed on the way to it."""
-    _, n1, n2 = cells.histogram.shape
-    strides, points = (n1 * n2, n2, 1), path.shape[1]
-    flat[:points] = 0
+    strides = (cells.histogram[0].size, cells.histogram.shape[2], 1)
+    flat[:] = 0
     for axis in range(cells.axes):
         lower, per_length = cells.lower[axis], 1.0 / cells.spacing[axis]
         limit, stride = np.float64(cells.histogram.shape[axis] - 1), np.int32(strides[axis])
@@ -398,12 +396,14 @@ def count_cells(path: Array, weight: int, cells: Cells, places: Indices, flat: I
 
 
 @njit(**OPTIONS)
-def record(path: Array, weight: int, centre: Array, chains: Chains, c: int, cells: Cells, room: Any) -> None:
-    """Count the steps of ``path`` for chain c and its group."""
+def record(
+    path: Array, points: int, weight: int, centre: Array, chains: Chains, c: int, cells: Cells, room: Any
+) -> None:
+    """Count the steps between the first ``points`` points of ``path``, shape (d, POINTS), for chain c and its group."""
     shifted, places, flat = room
-    add_moments(path, centre, shifted, chains.first[c], chains.second[c])
+    add_moments(path, points, centre, shifted, chains.first[c], chains.second[c])
     if cells.axes > 0:
-        count_cells(path, weight, cells, places, flat)
+        count_cells(path, points, weight, cells, places, flat)
 
 
 @njit(**OPTIONS)
@@ -471,16 +471,16 @@ def advance(
                     if chains.lost[start + lane] == 0:
                         walk(rule, gradients, rows, eta, chains, start + lane, indices[lane], paths[lane])
             for lane in range(lanes):
-                c, path = start + lane, paths[lane, :, : steps + 1]
+                c, path = start + lane, paths[lane]
                 if chains.lost[c] > 0:
                     continue
-                beyond = first_beyond(path, centre, bound)
+                beyond = first_beyond(path, steps + 1, centre, bound)
                 if beyond > 0:
                     chains.lost[c] = taken + done + beyond
                     copy(path[:, beyond - 1], chains.theta[c])
                     continue
                 if weight != 0:
-                    record(path, weight, centre, chains, c, cells, room)
+                    record(path, steps + 1, weight, centre, chains, c, cells, room)
                 if kept.size > 0:
                     for k in range(((phase + done) // every + 1) * every - phase, done + steps + 1, every):
                         copy(path[:, k - done], kept[c, (phase + k) // every - 1])
@@ -497,4 +497,4 @@ def record_paths(low: int, high: int, paths: Array, centre: Array, chains: Chain
             steps = min(BLOCK, paths.shape[1] - 1 - done)
             for i in range(d):
                 copy(paths[c, done : done + steps + 1, i], path[i])
-            record(path[:, : steps + 1], 1, centre, chains, c, cells, room)
+            record(path, steps + 1, 1, centre, chains, c, cells, room)
