@@ -15,6 +15,7 @@ from .compare import Comparison, compare
 from .errors import (
     BoxNotFound,
     BoxWarning,
+    DivergedWarning,
     FokkerPlanckError,
     HeavyTails,
     InvalidInput,
@@ -60,6 +61,7 @@ __all__ = [
     "DetailedBalance",
     "DiffusionProcess",
     "DirectedTest",
+    "DivergedWarning",
     "Domain",
     "EdgeField",
     "Edges",

@@ -9,18 +9,12 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
-from .chain_state import Cells, Chains, Rule
+from .chain_state import Array, Cells, Chains, Indices, Rule, Words
 
 OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
 # Long sums may be added in any order, several terms at a time: six times as fast, and NaN and infinity stay what they are.
 SUMS: dict[str, Any] = {**OPTIONS, "fastmath": {"reassoc"}}
-
-Array = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Indices = NDArray[np.int32]
-Words = NDArray[np.uint64]
 
 LINEAR, LOGISTIC, PHASE, TANH, DEEP = range(5)  # the same numbers as in losses.py; any other: ``gradients`` is called
 MINIBATCH, GAUSSIAN, STABLE = range(3)
@@ -118,9 +112,7 @@ def stretch(state: Words, words: Words, stability: float) -> float:
     """√W with E exp(−sW) = exp(−s^{α/2}) (Kanter, doi:10.1214/aop/1176996309): √W times a normal vector is α-stable."""
     random_words(state, words[:2])
     g = 0.5 * stability
-    angle, wait = math.pi * uniform(words[0]), -math.log(uniform(words[1]))
-    if wait <= 0.0:  # probability 2⁻⁵³
-        wait = 2.0**-53
+    angle, wait = math.pi * uniform(words[0]), max(-math.log(uniform(words[1])), 2.0**-53)
     if g == 1.0:
         return 1.0
     size = math.sin(g * angle) / math.sin(angle) ** (1.0 / g)
@@ -206,8 +198,7 @@ def walk(
     """The steps of chain c into ``path``, shape (d, steps + 1), from its first point on."""
     d, B = path.shape[0], rule.batch_size
     look, g, z = np.empty(d), np.empty(d), np.empty(d)
-    shifts = np.zeros(B)
-    each, batch = np.empty((B, d)), np.empty(B, np.int32)
+    shifts, each, batch = np.zeros(B), np.empty((B, d)), np.empty(B, np.int32)
     words = np.empty(max(B, d) + 2, np.uint64)
     theta, velocity, state = chains.theta[c], chains.velocity[c], chains.noise_words[c]
     all_rows = np.arange(rows.shape[0] if rule.noise != MINIBATCH else 0).astype(np.int32)
@@ -225,7 +216,8 @@ def walk(
             if rule.label_noise > 0.0:
                 normals(state, words, shifts)
                 shifts *= rule.label_noise
-            batch[:] = indices[k * B : (k + 1) * B]
+            for q in range(B):
+                batch[q] = indices[k * B + q]
             if gradients is not None:
                 gradients(look, rows, batch, each)
                 for q in range(B):
@@ -308,11 +300,10 @@ def sums_across(x: Array, y: Array) -> tuple[float, float]:
 
 
 @njit(**OPTIONS)
-def add_moments(path: Array, centre: Array, shifted: Array, first: Array, second: Array) -> None:
-    """Add the sums over the steps of ``path``, shape (d, steps + 1), to ``first`` and ``second`` of its chain."""
-    d, points = path.shape
-    for i in range(d):
-        total, square = sums_along(path[i], centre[i], shifted[i])
+def add_moments(path: Array, points: int, centre: Array, shifted: Array, first: Array, second: Array) -> None:
+    """Add the sums over the steps of ``path`` to ``first`` and ``second`` of its chain."""
+    for i in range(path.shape[0]):
+        total, square = sums_along(path[i, :points], centre[i], shifted[i])
         first[i] += total
         second[i, i] += square
         for j in range(i):
@@ -322,24 +313,23 @@ def add_moments(path: Array, centre: Array, shifted: Array, first: Array, second
 
 
 @njit(**OPTIONS)
-def first_beyond(path: Array, centre: Array, bound: float) -> int:
+def first_beyond(path: Array, points: int, centre: Array, bound: float) -> int:
     """The first point of ``path`` with a coordinate that is not finite or not within ``bound`` of ``centre``; 0 if none is."""
-    end = path.shape[1]
+    end = points
     for i in range(path.shape[0]):
-        if bound == math.inf and abs(path[i, path.shape[1] - 1]) < math.inf:
+        if bound == math.inf and abs(path[i, points - 1]) < math.inf:
             continue  # what is not finite stays so
         for k in range(1, end):
             if not abs(path[i, k] - centre[i]) < bound:
                 end = k
                 break
-    return end if end < path.shape[1] else 0
+    return end if end < points else 0
 
 
 @njit(**OPTIONS)
 def next_plane(i: int, j: int, a: float, b: float, lower: float, h: float) -> float:
     """Fraction of the way from a to b at which the next face on the way from place i to place j is crossed."""
-    face = i if j > i else i - 1
-    return (lower + face * h - a) / (b - a)
+    return (lower + (i if j > i else i - 1) * h - a) / (b - a)
 
 
 @njit(**OPTIONS)
@@ -384,15 +374,13 @@ def count_crossings(path: Array, k: int, places: Indices, weight: int, cells: Ce
 
 
 @njit(**OPTIONS)
-def count_cells(path: Array, weight: int, cells: Cells, places: Indices, flat: Indices) -> None:
+def count_cells(path: Array, points: int, weight: int, cells: Cells, places: Indices, flat: Indices) -> None:
     """Add ``weight`` to the cell of every new point of ``path``, and to the faces crossed on the way to it."""
-    _, n1, n2 = cells.histogram.shape
-    strides, points = (n1 * n2, n2, 1), path.shape[1]
-    flat[:points] = 0
+    strides = (cells.histogram[0].size, cells.histogram.shape[2], 1)
+    flat[:] = 0
     for axis in range(cells.axes):
         lower, per_length = cells.lower[axis], 1.0 / cells.spacing[axis]
-        top, stride = cells.histogram.shape[axis] - 1, np.int32(strides[axis])
-        limit = np.float64(top)
+        limit, stride = np.float64(cells.histogram.shape[axis] - 1), np.int32(strides[axis])
         for k in range(points):
             u = (path[axis, k] - lower) * per_length + 1.0
             place = np.int32(u if u < limit else limit) if u >= 1.0 else np.int32(0)
@@ -408,18 +396,27 @@ def count_cells(path: Array, weight: int, cells: Cells, places: Indices, flat: I
 
 
 @njit(**OPTIONS)
-def record(path: Array, weight: int, centre: Array, chains: Chains, c: int, cells: Cells, room: Any) -> None:
-    """Count the steps of ``path`` for chain c and its group."""
+def record(
+    path: Array, points: int, weight: int, centre: Array, chains: Chains, c: int, cells: Cells, room: Any
+) -> None:
+    """Count the steps between the first ``points`` points of ``path``, shape (d, POINTS), for chain c and its group."""
     shifted, places, flat = room
-    add_moments(path, centre, shifted, chains.first[c], chains.second[c])
+    add_moments(path, points, centre, shifted, chains.first[c], chains.second[c])
     if cells.axes > 0:
-        count_cells(path, weight, cells, places, flat)
+        count_cells(path, points, weight, cells, places, flat)
 
 
 @njit(**OPTIONS)
 def room_for(d: int) -> Any:
     """A shifted path, places and flat places; on the padding axes all are in the one cell."""
     return np.empty((d, POINTS)), np.ones((3, POINTS), np.int32), np.empty(POINTS, np.int32)
+
+
+@njit(**OPTIONS)
+def copy(x: Array, out: Array) -> None:
+    """``out[:] = x``, which would compile the message of an error of shapes for seconds."""
+    for i in range(x.size):
+        out[i] = x[i]
 
 
 @njit(**OPTIONS)
@@ -464,29 +461,29 @@ def advance(
                 batch = indices[lane, : steps * drawn]
                 state, order, position = chains.batch_words[c], chains.order[c], chains.position[c]
                 chains.position[c] = draw_samples(state, words, order, position, rule.period, rows.shape[0], batch)
-                paths[lane, :, 0] = chains.theta[c]
+                copy(chains.theta[c], paths[lane, :, 0])
             if in_planes and lanes == LANES:
                 walk_in_planes(rule, rows, eta, indices, paths)
                 for lane in range(LANES):
-                    chains.theta[start + lane] = paths[lane, :, steps]
+                    copy(paths[lane, :, steps], chains.theta[start + lane])
             else:
                 for lane in range(lanes):
                     if chains.lost[start + lane] == 0:
                         walk(rule, gradients, rows, eta, chains, start + lane, indices[lane], paths[lane])
             for lane in range(lanes):
-                c, path = start + lane, paths[lane, :, : steps + 1]
+                c, path = start + lane, paths[lane]
                 if chains.lost[c] > 0:
                     continue
-                beyond = first_beyond(path, centre, bound)
+                beyond = first_beyond(path, steps + 1, centre, bound)
                 if beyond > 0:
                     chains.lost[c] = taken + done + beyond
-                    chains.theta[c] = path[:, beyond - 1]
+                    copy(path[:, beyond - 1], chains.theta[c])
                     continue
                 if weight != 0:
-                    record(path, weight, centre, chains, c, cells, room)
+                    record(path, steps + 1, weight, centre, chains, c, cells, room)
                 if kept.size > 0:
                     for k in range(((phase + done) // every + 1) * every - phase, done + steps + 1, every):
-                        kept[c, (phase + k) // every - 1] = path[:, k - done]
+                        copy(path[:, k - done], kept[c, (phase + k) // every - 1])
 
 
 @njit(**OPTIONS)
@@ -499,6 +496,5 @@ def record_paths(low: int, high: int, paths: Array, centre: Array, chains: Chain
         for done in range(0, paths.shape[1] - 1, BLOCK):
             steps = min(BLOCK, paths.shape[1] - 1 - done)
             for i in range(d):
-                for k in range(steps + 1):
-                    path[i, k] = paths[c, done + k, i]
-            record(path[:, : steps + 1], 1, centre, chains, c, cells, room)
+                copy(paths[c, done : done + steps + 1, i], path[i])
+            record(path, steps + 1, 1, centre, chains, c, cells, room)
