@@ -48,6 +48,7 @@ NONLINEAR, LINEAR = "nonlinear", "linear, positivity-limited"
 FORMS = (2.0, FASTEST)
 QUARTER = 0.25  # … if the errors are below these shares of the start's then (a sixteenth is expected), or below …
 FINE = 1e-6  # … this share of the probability and of what the drift moves …
+SMOOTH = 7e-4  # … and cells cut short to the last hold less than this: finer grids inherit them, walls are made of them
 SPARE = 0.03  # … of which unfinished cycles may use this share …
 PASSES, GAIN = 3, 0.7  # … after up to three linearisations, as long as they leave less than this share of the error
 # Sweeps of the net on grids too coarse to end on, and probability moved by one, that are enough for the next to start from
@@ -155,7 +156,7 @@ def _corrected(
             return None
         solves, cycles = solves + better.solves, cycles + better.cycles
         settled = better.density_error < max(FINE, min(enough[0], better.change))
-        settled = settled and better.current_error < max(FINE * better.drift, enough[1])
+        settled = settled and better.current_error < max(FINE * better.drift, enough[1]) and better.limited < SMOOTH
         if settled or (turn > 0 and not better.density_error < GAIN * last):
             break
         psi = better.psi
