@@ -35,7 +35,7 @@ from .solvers.generator import current, generator
 from .solvers.stationary import solve_stationary
 
 if TYPE_CHECKING:
-    from . import cases, sgd
+    from . import cases, claims, sgd
     from . import plotting as plot
     from .analysis import Analysis, analyse
     from .dissipation import EntropySplit, drift_split, entropy_split
@@ -77,6 +77,7 @@ __all__ = [
     "analyse",
     "cases",
     "check_box",
+    "claims",
     "compare",
     "current",
     "current_fields",
@@ -104,7 +105,7 @@ __all__ = [
 
 
 # What is loaded when first used: the module itself, or the name in it.
-_MODULES = {"cases": ".cases", "plot": ".plotting", "sgd": ".sgd"}
+_MODULES = {"cases": ".cases", "claims": ".claims", "plot": ".plotting", "sgd": ".sgd"}
 _HOMES = {
     "Analysis": ".analysis",
     "EntropySplit": ".dissipation",
