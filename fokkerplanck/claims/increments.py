@@ -28,7 +28,7 @@ def drift() -> Iterator[Finding]:
     g = gradients()
     mean = (-STEP * batches(g, 2, WITH)).mean(axis=0)
     yield Finding("mean increment, η = 0.1", mean, STEP * g.mean(axis=0), *ENUMERATED)
-    yield Finding("the same", mean, -STEP * np.asarray(expected("C02")["gn"]), *ENUMERATED, of="correct")
+    yield Finding("mean increment, η = 0.1", mean, -STEP * np.asarray(expected("C02")["gn"]), *ENUMERATED, of="correct")
 
 
 @declare(
@@ -47,7 +47,13 @@ def increment() -> Iterator[Finding]:
     printed = -STEP * batch + STEP * (g.mean(axis=0) - batch)
     ratio = covariance(printed)[0, 0] / covariance(-STEP * batch)[0, 0]
     yield Finding("covariance of the increment / covariance of SGD's", float(ratio), 1.0, *ENUMERATED)
-    yield Finding("the same", float(ratio), stored["cov_ratio"], *ENUMERATED, of="correct")
+    yield Finding(
+        "covariance of the increment / covariance of SGD's",
+        float(ratio),
+        stored["cov_ratio"],
+        *ENUMERATED,
+        of="correct",
+    )
     same = bool(np.allclose(printed.mean(axis=0), -STEP * batch.mean(axis=0), rtol=1e-12))
     yield Finding("the mean is the same", same, stored["mean_same"], of="correct")
 
@@ -60,19 +66,19 @@ def increment() -> Iterator[Finding]:
     formula="Cov ξ = (1/B^2) Σ_{i∈B} Cov ξ,  ξ ~ N(0, Σ/B)",
     conditions="Drawn with replacement.",
     verdict=FALSE,
-    correct="The sum is over Cov g_i, not over Cov ξ, which would make Σ/B². The normal law is an approximation: the skewness "
-    "of a batch is that of one sample divided by √B.",
+    correct="The sum is over Cov g_i, not over Cov ξ, which would make Σ/B². The normal law is an approximation: the "
+    "skewness of a batch is that of one sample divided by √B.",
 )
 def one_batch() -> Iterator[Finding]:
     g = gradients()
     Sigma, size = covariance(g), 3
     found = covariance(batches(g, size, WITH))
     yield Finding("Cov ξ, B = 3", found, size * minibatch_covariance(Sigma, batch_size=size) / size**2, *ENUMERATED)
-    yield Finding("the same", found, size * Sigma / size**2, *ENUMERATED, of="correct")
+    yield Finding("Cov ξ, B = 3", found, size * Sigma / size**2, *ENUMERATED, of="correct")
 
     def skewness(size: int) -> float:
         noise = batches(g, size, WITH)[:, 0] - g[:, 0].mean()
         return float((noise**3).mean() / (noise**2).mean() ** 1.5)
 
     yield Finding("skewness of ξ_x, B = 3", skewness(size), 0.0, *ENUMERATED)
-    yield Finding("the same", skewness(size), skewness(1) / np.sqrt(size), *ENUMERATED, of="correct")
+    yield Finding("skewness of ξ_x, B = 3", skewness(size), skewness(1) / np.sqrt(size), *ENUMERATED, of="correct")

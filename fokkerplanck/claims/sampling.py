@@ -51,8 +51,8 @@ def _datasets(trained: bool = False) -> Iterator[Array]:
     "C01",
     "A minibatch gradient is unbiased",
     source=f"{NOTES}, §1.3, eqs 1–4",
-    statement="Over batches the minibatch gradient averages to the gradient on the data; over data sets that averages to the "
-    "true gradient, with the covariance of one sample divided by n.",
+    statement="Over batches the minibatch gradient averages to the gradient on the data; over data sets that averages "
+    "to the true gradient, with the covariance of one sample divided by n.",
     formula="E g_B = g_n,  E g_n = g,  Cov g_n = Σ_{pop}/n",
     conditions="Independent samples of finite variance; θ fixed before the data are drawn.",
     verdict=TRUE,
@@ -91,12 +91,13 @@ def with_replacement() -> Iterator[Finding]:
     "C03",
     "The covariance expected over data sets",
     source=f"{NOTES}, Prop. 1.3 and key observation 3",
-    statement="Averaged over data sets, the covariance of a minibatch gradient is that of the population times (n − 1)/nB.",
+    statement="Averaged over data sets, the covariance of a minibatch gradient is that of the population times (n − "
+    "1)/nB.",
     formula="E Cov(g_B | data) = (n − 1)/(nB) Σ_{pop}",
     conditions="θ must not depend on the data.",
     verdict=TRUE_IF,
-    correct="At a θ that was fitted to the data residuals are smaller than the noise, and so is the covariance. Without "
-    "replacement the factor is 1/B − 1/n.",
+    correct="At a θ that was fitted to the data residuals are smaller than the noise, and so is the covariance. "
+    "Without replacement the factor is 1/B − 1/n.",
 )
 def expected_covariance() -> Iterator[Finding]:
     stored = expected("C03")
@@ -192,7 +193,9 @@ def full_batch() -> Iterator[Finding]:
     yield Finding("traces for B = 2 and 3, against B = 1", [traces[2], traces[3]], [traces[1]] * 2, relation="<")
     repeated = float(np.trace(covariance(batches(g, 6, WITH))))
     yield Finding("trace of Cov g_B, B = n = 6, with replacement", repeated, 0.0, *ENUMERATED, of="beyond")
-    yield Finding("the same", repeated, stored["trace_with_B6"], *STORED, of="correct")
+    yield Finding(
+        "trace of Cov g_B, B = n = 6, with replacement", repeated, stored["trace_with_B6"], *STORED, of="correct"
+    )
 
 
 @declare(
@@ -217,7 +220,7 @@ def estimator() -> Iterator[Finding]:
     yield Finding("E Σ̂, B = 2, with replacement", mean(WITH, WITH), Sigma, *ENUMERATED)
     uncorrected = mean(WITHOUT, WITH)
     yield Finding("E Σ̂, B = 2, without replacement", uncorrected, Sigma, *ENUMERATED, of="beyond")
-    yield Finding("the same", uncorrected, 4 / 5 * Sigma, *ENUMERATED, of="correct")
+    yield Finding("E Σ̂, B = 2, without replacement", uncorrected, 4 / 5 * Sigma, *ENUMERATED, of="correct")
     yield Finding("E Σ̂, corrected", mean(WITHOUT, WITHOUT), Sigma, *ENUMERATED, of="correct")
 
 
