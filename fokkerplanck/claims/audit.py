@@ -131,16 +131,16 @@ def telling(decision: Decision) -> Finding:
     return (failed or numbers or list(decision.findings))[0]
 
 
-def show(value: Any) -> str:
+def show(value: Any, *, digits: int = 7) -> str:
     """A number, array or word, short enough for a table."""
     if isinstance(value, (str, bool, np.bool_)):
         return str(value)
     array = np.asarray(value, dtype=float)
     if array.ndim == 0:
-        return f"{float(array):.7g}"
+        return f"{float(array):.{digits}g}"
     if array.size > 9:
         return f"{array.shape} from {array.min():.4g} to {array.max():.4g}"
-    return "[" + ", ".join(show(row) for row in array) + "]"
+    return "[" + ", ".join(show(row, digits=min(digits, 5)) for row in array) + "]"
 
 
 def _plain(decision: Decision) -> dict[str, Any]:

@@ -205,7 +205,6 @@ def _riemannian() -> DiffusionProcess:
     correct="Noise in one direction that the drift carries to the others makes a smooth density; the linear condition "
     "is that (H, D^{1/2}) is controllable. Σ has indeed at most rank min(n − 1, d), and vanishes at a minimum that "
     "fits every sample.",
-    slow=True,
 )
 def singular_noise() -> Iterator[Finding]:
     stored, one = expected("C22"), np.diag([1.0, 0.0])

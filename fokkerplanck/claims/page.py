@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from base64 import b64encode
 from collections.abc import Iterable
 
 from ..plotting import svg
@@ -20,7 +21,7 @@ h2 { margin-top: 2.5rem; border-top: 2px solid #222; padding-top: 0.8rem; }
 .source, .small { color: #666; font-size: 14px; }
 .verdict { font: bold 14px sans-serif; padding: 0.1rem 0.5rem; border-radius: 0.2rem; color: white; }
 .yes { background: #2b7a4b; } .if { background: #b07810; } .no { background: #a83232; } .open { background: #555; }
-svg { max-width: 100%; height: auto; }
+img { max-width: 100%; height: auto; }
 """
 COLOURS = {TRUE: "yes", TRUE_IF: "if", FALSE: "no"}
 ON_TRIAL = {"claim": "the claim", "beyond": "the claim, beyond its conditions", "correct": "the correct statement"}
@@ -80,7 +81,8 @@ def _section(decision: Decision) -> str:
         head = "<tr><th>quantity</th><th>measured</th><th>expected</th><th>of</th><th>tolerance</th><th></th></tr>"
         parts.append(f"<table>{head}{''.join(map(_row, decision.findings))}</table>")
     if claim.picture is not None:
-        parts.append(f"<figure>{svg(claim.picture())}</figure>")
+        drawn = b64encode(svg(claim.picture()).encode()).decode()  # apart from the page, so that its ids stay its own
+        parts.append(f'<img alt="{_text(claim.title)}" src="data:image/svg+xml;base64,{drawn}">')
     parts.append(f'<p class="small">{decision.seconds:.2f} s</p>')
     return "\n".join(parts)
 

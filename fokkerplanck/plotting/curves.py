@@ -24,7 +24,7 @@ def curves(
     yscale: str = "linear",
     ax: Axes | None = None,
 ) -> list[Line2D]:
-    """Lines over one axis, labelled; what is dashed is what comes after the first.
+    """Lines over one axis, labelled; the first is solid, the others are dashed.
 
     Parameters
     ----------
