@@ -3,7 +3,15 @@
 The module docstring of `claim` says how findings become a verdict. Themes are modules; importing one enters its claims.
 """
 
-from . import circulation, conventions, gibbs, increments, limits, recursion, sampling  # noqa: F401  each enters its claims
+from . import (  # noqa: F401  each enters its claims
+    circulation,
+    conventions,
+    gibbs,
+    increments,
+    limits,
+    recursion,
+    sampling,
+)
 from .audit import AuditReport, audit
 from .claim import Claim, Decision, Finding
 from .registry import expected, get, ids

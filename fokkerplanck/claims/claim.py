@@ -139,7 +139,7 @@ class Claim:
     check : callable
         Takes nothing and returns findings.
     slow : bool
-        Takes more than about a second, and is left out of a fast audit.
+        Simulates or solves on several grids, and is left out of a fast audit.
     picture : callable or None
         Takes nothing and returns an artist of a new figure, as `fp.plot` does: for claims that a picture decides.
 

@@ -95,3 +95,8 @@ def expected(id: str) -> Any:
     if id in numbers["claims"]:
         return numbers["claims"][id]["values"]
     return numbers["examples" if id in numbers["examples"] else "open_questions"][id]
+
+
+def stored_verdict(id: str) -> str:
+    """The verdict on a claim in ``expected.json``, in its words."""
+    return str(_numbers()["claims"][id]["verdict"])
