@@ -129,7 +129,7 @@ class Claim:
     statement : str
         The claim in plain words.
     formula : str
-        In Unicode; ``_x`` and ``_{xy}`` are subscripts, ``^x`` and ``^{xy}`` superscripts on the page.
+        In Unicode; on the page ``_x`` and ``_{xy}`` are subscripts, ``^x`` and ``^{xy}`` superscripts, in every text.
     conditions : str
         Under which it is claimed, or, of a claim that is true under conditions, those.
     verdict : {"true", "true if", "false"}

@@ -25,8 +25,8 @@ img { max-width: 100%; height: auto; }
 """
 COLOURS = {TRUE: "yes", TRUE_IF: "if", FALSE: "no"}
 ON_TRIAL = {"claim": "the claim", "beyond": "the claim, beyond its conditions", "correct": "the correct statement"}
-SUBSCRIPT = re.compile(r"_(?:\{([^{}]*)\}|([\w∞]))")
-SUPERSCRIPT = re.compile(r"\^(?:\{([^{}]*)\}|([\w∞⊤]))")
+SUBSCRIPT = re.compile(r"_(?:\{([^{}]*)\}|([^\W_])(?!\w))")  # not with_replacement
+SUPERSCRIPT = re.compile(r"\^(?:\{([^{}]*)\}|([^\W_])(?!\w))")
 
 
 def page(decisions: Iterable[Decision]) -> str:
@@ -34,7 +34,7 @@ def page(decisions: Iterable[Decision]) -> str:
     given = tuple(decisions)
     count = sum(decision.as_declared for decision in given)
     rows = "".join(
-        f'<tr><td><a href="#{_text(d.claim.id)}">{_text(d.claim.id)}</a></td><td>{_text(d.claim.title)}</td>'
+        f'<tr><td><a href="#{_text(d.claim.id)}">{_text(d.claim.id)}</a></td><td>{formula(d.claim.title)}</td>'
         f"<td>{_badge(d.verdict)}</td></tr>"
         for d in given
     )
@@ -57,6 +57,8 @@ def formula(text: str) -> str:
     --------
     >>> formula("S^2 = Σ_{ij}")
     'S<sup>2</sup> = Σ<sub>ij</sub>'
+    >>> formula("with_replacement")
+    'with_replacement'
     """
     text = SUBSCRIPT.sub(lambda m: f"<sub>{m[1] or m[2]}</sub>", _text(text))
     return SUPERSCRIPT.sub(lambda m: f"<sup>{m[1] or m[2]}</sup>", text)
@@ -65,14 +67,14 @@ def formula(text: str) -> str:
 def _section(decision: Decision) -> str:
     claim = decision.claim
     parts = [
-        f'<h2 id="{_text(claim.id)}">{_text(claim.id)} · {_text(claim.title)} {_badge(decision.verdict)}</h2>',
+        f'<h2 id="{_text(claim.id)}">{_text(claim.id)} · {formula(claim.title)} {_badge(decision.verdict)}</h2>',
         f'<p class="source">{_text(claim.source)}</p>',
-        f"<p>{_text(claim.statement)}</p>",
+        f"<p>{formula(claim.statement)}</p>",
         f'<p class="formula">{formula(claim.formula)}</p>',
-        f"<p><strong>Conditions.</strong> {_text(claim.conditions)}</p>",
+        f"<p><strong>Conditions.</strong> {formula(claim.conditions)}</p>",
     ]
     if claim.correct:
-        parts.append(f"<p><strong>Correct.</strong> {_text(claim.correct)}</p>")
+        parts.append(f"<p><strong>Correct.</strong> {formula(claim.correct)}</p>")
     if not decision.as_declared:
         parts.append(f"<p><strong>Declared {_text(claim.verdict)}, found {_text(decision.verdict)}.</strong></p>")
     if decision.failure:
