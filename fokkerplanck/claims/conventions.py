@@ -39,7 +39,7 @@ def _three_densities() -> Any:
     formula="∂_t p = ∇·(p∇L + D∇p),  D = ηΣ/2B",
     conditions="None.",
     verdict=FALSE,
-    correct="The noise of SGD is evaluated before the step, which is Itô: ∂_i[p ∂_iL + ∂_j(D_{ij} p)]. The equation of "
+    correct="The noise of SGD is evaluated before the step, which is Itô: ∂_i[p ∂_{i}L + ∂_j(D_{ij} p)]. The equation of "
     "the notes is the isothermal one, and the same only where ∇·D = 0.",
     slow=True,
     picture=_three_densities,
@@ -97,7 +97,7 @@ def _line() -> Any:
     formula="∂_t p = ∇·j,  j = p∇L + D∇p",
     conditions="j is minus the flow of probability.",
     verdict=TRUE_IF,
-    correct="Probability flows along J = −j, ∂_t p = −∇·J; with the noise of SGD J_i = −p ∂_iL − ∂_j(D_{ij} p).",
+    correct="Probability flows along J = −j, ∂_t p = −∇·J; with the noise of SGD J_i = −p ∂_{i}L − ∂_j(D_{ij} p).",
 )
 def current_of_the_notes() -> Iterator[Finding]:
     solution = problems.linear_solution()

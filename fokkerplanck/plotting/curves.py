@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 
+import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -37,10 +38,19 @@ def curves(
     Returns
     -------
     list of Line2D
+
+    Raises
+    ------
+    InvalidInput
+        If a line has not as many points as x.
     """
+    points = np.asarray(x, dtype=float)
+    for label, y in lines.items():
+        if np.shape(y) != points.shape:
+            raise InvalidInput(f"lines: expected the shape {points.shape} of x, got {np.shape(y)} for {label!r}")
     shown = frame.axes(ax)
     drawn = [
-        shown.plot(x, y, "-" if k == 0 else "--", label=label, linewidth=2.0 if k == 0 else 1.4)[0]
+        shown.plot(points, y, "-" if k == 0 else "--", label=label, linewidth=2.0 if k == 0 else 1.4)[0]
         for k, (label, y) in enumerate(lines.items())
     ]
     shown.set(xlabel=xlabel, ylabel=ylabel, xscale=xscale, yscale=yscale)
@@ -52,6 +62,11 @@ def svg(artist: Artist) -> str:
     """The figure an artist is in as an ``<svg>`` element with its letters as outlines, and close it.
 
     It needs no font and looks the same everywhere.
+
+    Raises
+    ------
+    InvalidInput
+        If the artist is in no figure.
     """
     import matplotlib.pyplot as plt
 
