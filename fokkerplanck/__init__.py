@@ -38,7 +38,7 @@ from .solvers.stationary import solve_stationary
 from .sweeps import Areas, extrapolated_areas, swept_areas
 
 if TYPE_CHECKING:
-    from . import cases, sgd
+    from . import cases, claims, sgd
     from . import plotting as plot
     from .analysis import Analysis, analyse
     from .directed import DirectedTest, directed_test
@@ -86,6 +86,7 @@ __all__ = [
     "area_test",
     "cases",
     "check_box",
+    "claims",
     "compare",
     "current",
     "current_fields",
@@ -117,7 +118,7 @@ __all__ = [
 
 
 # What is loaded when first used: the module itself, or the name in it.
-_MODULES = {"cases": ".cases", "plot": ".plotting", "sgd": ".sgd"}
+_MODULES = {"cases": ".cases", "claims": ".claims", "plot": ".plotting", "sgd": ".sgd"}
 _HOMES = {
     "Analysis": ".analysis",
     "DirectedTest": ".directed",

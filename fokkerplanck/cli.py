@@ -1,8 +1,9 @@
-"""The command line: ``fokkerplanck run``, ``fokkerplanck list``."""
+"""The command line: ``fokkerplanck run``, ``fokkerplanck list``, ``fokkerplanck audit``."""
 
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ from . import cases
 from .analysis import Analysis, analyse, make_directory
 from .cases import Case, from_sgd
 from .errors import FokkerPlanckError, InvalidInput, NotConverged
-from .io import to_json, write_dataset
+from .io import to_json, write_dataset, write_whole
 from .sgd import SGD, linear_regression, logistic_regression, read_csv
 from .sgd.simulation import check_counts
 
@@ -85,6 +86,33 @@ def list_cases() -> None:
         parameters = ", ".join(f"{key}={value}" for key, value in cases.parameters(name).items())
         table.add_row(name, str(case.process.dim), "yes" if case.exact else "no", parameters, case.title)
     Console().print(table)
+
+
+@app.command()
+def audit(
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Claims, such as C16; all by default.")
+    ] = None,
+    fast: Annotated[bool, typer.Option("--fast", help="Leave out the slow ones.")] = False,
+    output: Annotated[Path, typer.Option(help="Directory for audit.html and audit.json.")] = Path("out"),
+) -> None:
+    """Decide what is claimed of SGD's stationary state; exit code 1 if a claim is not decided as declared."""
+    from . import claims  # loads every check
+
+    chosen = ids or None
+    for id in chosen or ():
+        claims.get(id)  # before the work, not in the middle of it
+    folder = make_directory(output)
+    report = claims.audit(chosen, fast=fast)
+    table = Table("id", "claim", "verdict", "measured")
+    for decision, row in zip(report.decisions, report.rows(), strict=True):
+        table.add_row(*row, style=None if decision.as_declared else "bold red")
+    Console().print(table)
+    for name, text in (("audit.json", report.to_json()), ("audit.html", report.to_html())):
+        write_whole(folder / name, partial(Path.write_text, data=text, encoding="utf-8"))
+        print(f"written: {folder / name}")
+    if not report.passed:
+        raise SystemExit(FAILED)
 
 
 def main(arguments: list[str] | None = None) -> None:

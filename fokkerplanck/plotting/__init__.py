@@ -4,6 +4,7 @@ Functions draw on the axes they are given and return what they drew; only withou
 is shown or saved here.
 """
 
+from .curves import curves, svg
 from .driving import entropy_production, force_curl
 from .fields import current, density, difference, parts, stream_function
 from .overview import overview
@@ -11,6 +12,7 @@ from .space import projections, slices
 
 __all__ = [
     "current",
+    "curves",
     "density",
     "difference",
     "entropy_production",
@@ -20,4 +22,5 @@ __all__ = [
     "projections",
     "slices",
     "stream_function",
+    "svg",
 ]

@@ -19,7 +19,9 @@ NoiseMap = Callable[[Array], Array]
 class Regression(Protocol):
     """What the second moments of SGD need to know of a regression."""
 
-    names: tuple[str, ...]
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the d parameters."""
 
     @property
     def hessian(self) -> Array:
