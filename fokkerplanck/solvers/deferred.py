@@ -138,6 +138,7 @@ def correct(
         if steps[-1].cycles or sizes[-1] < CONVERGED * sizes[0]:
             break
     better = steps[-1]
+    fluxes.tails = None  # so that the estimate sees what they leave out: entropy production feels them
     flux = fluxes(better.psi, 6)
     best = check = _step(jacobian, flux, steps[0].flux, better.psi, ROUGH)
     p4, p6 = np.exp(-better.psi), np.exp(-best.psi)
