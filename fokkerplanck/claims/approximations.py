@@ -121,7 +121,7 @@ MANY = (0.012, "1/D is 0.005, and two standard errors of 6 data sets are 0.007")
     source=f"{PAPER}, Proposition 4 and Theorem 6",
     statement="With fixed data, N samples and D parameters, both large, fluctuation follows from the spectrum of the sample "
     "covariance Â; with fewer samples than parameters there is none.",
-    formula="Tr[ÂΣ_w] = (σ^2/S)(1 − 1/α)_+ κ̂,  κ̂ = t̂/(1 − t̂/S),  t̂ = Tr[λÂ(2 − λÂ)^{−1}],  α = N/D",
+    formula="Tr[ÂΣ_w] = (σ^2/S)(1 − 1/α)_{+} κ̂,  κ̂ = t̂/(1 − t̂/S),  t̂ = Tr[λÂ(2 − λÂ)^{−1}],  α = N/D",
     conditions="N, D → ∞ at fixed α; finite mean square. σ²(1 − 1/α) stands for the residual, which scatters by N^{−1/2}.",
     verdict=TRUE,
 )

@@ -63,13 +63,13 @@ def two_ways_of_drawing() -> Iterator[Finding]:
         claimed = (N - S) / (S * (N - 1)) * spread
         yield Finding(f"C, S = {S}, without", covariance(batches(g, S, WITHOUT)), claimed, *ENUMERATED)
     S = 2
-    for sampling, own, cross in (
-        (WITH, S / N * (1 - 1 / N), -S / N**2),
-        (WITHOUT, S / N * (1 - S / N), -S * (N - S) / (N**2 * (N - 1))),
+    for sampling, name, own, cross in (
+        (WITH, "with replacement", S / N * (1 - 1 / N), -S / N**2),
+        (WITHOUT, "without", S / N * (1 - S / N), -S * (N - S) / (N**2 * (N - 1))),
     ):
         counts = covariance(S * batches(np.eye(N), S, sampling))
         formula = cross * np.ones((N, N)) + (own - cross) * np.eye(N)
-        yield Finding(f"covariance of how often each sample is drawn, {sampling}", counts, formula, *ENUMERATED)
+        yield Finding(f"covariance of how often each sample is drawn, {name}", counts, formula, *ENUMERATED)
     many = batch_factor(S, 10**9, WITHOUT)
     yield Finding("factor without replacement, N = 10^9", many, 1 / S, 1e-8, "(S − 1)/(N − 1) is left")
 
