@@ -129,9 +129,10 @@ def negative_weight_decay() -> Iterator[Finding]:
     for batch, lam in ((4, 1.38), (8, 1.8), (64, 1.95)):
         kept = stored[f"S{batch}_D1_lam{lam}_a1_u1"]
         yield from _window(1, batch, lam, kept, "claim")
+        _, highest, best, _ = _best(1, batch, lam)
         yield Finding(
             f"the best γ and the upper end, S = {batch}",
-            [kept[key] for key in ("gamma_opt", "gamma_hi")],
+            [best, highest],
             [0.0, 0.0],
             relation="<",
         )
