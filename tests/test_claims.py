@@ -33,7 +33,8 @@ def test_two_per_cent_are_noticed(id: str) -> None:
         assert claim.decide(factor=FACTOR).verdict != claim.verdict
     for finding in findings:
         if finding.has_number and finding.holds:
-            assert not finding.scaled(FACTOR).holds, finding.quantity
+            for factor in (FACTOR, 1 / FACTOR):
+                assert not finding.scaled(factor).holds, (finding.quantity, factor)
 
 
 def check() -> list[Finding]:
@@ -170,10 +171,19 @@ READ = {
     "C29": "false",
     "C31": "true if",  # mixed
     "C33": "true",  # closed forms of the audit itself
+    "C38": "false",  # commuting is unnecessary
+    "C40": "true if",  # true at w*, false in any neighbourhood
+    "C51": "false",  # right to leading order in many dimensions, rank-one terms have the wrong sign
+    "C52": "false",
+    "C53": "true if",  # to the stated order without a penalty; with one the sign is wrong as in C51
+    "C57": "true if",  # for a frozen preconditioner only
+    "C59": "false",  # exact at one learning rate
+    "C67": "true if",  # per step; misses the covariance of two batches
+    "C70": "true",  # a closed form
 }
 
 
-@pytest.mark.parametrize("id", [id for id in ids() if id <= "C37"])
+@pytest.mark.parametrize("id", ids())
 def test_verdicts_are_those_of_the_stored_audit(id: str) -> None:
     stored = registry.stored_verdict(id)
     first = re.match("TRUE-IF|TRUE|FALSE", stored)

@@ -4,13 +4,21 @@ The module docstring of `claim` says how findings become a verdict. Themes are m
 """
 
 from . import (  # noqa: F401  each enters its claims
+    approximations,
     circulation,
     conventions,
+    fluctuations,
     gibbs,
+    gradient_noise,
     increments,
+    langevin,
     limits,
     recursion,
     sampling,
+    stability,
+    subsets,
+    tails,
+    weight_decay,
 )
 from .audit import AuditReport, audit
 from .claim import Claim, Decision, Finding

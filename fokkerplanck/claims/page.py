@@ -95,7 +95,7 @@ def _row(finding: Finding) -> str:
     return (
         f'<tr><td>{formula(finding.quantity)}</td><td class="number">{_text(show(finding.measured))}</td>'
         f'<td class="number">{_text(relation + show(finding.expected))}</td><td>{ON_TRIAL[finding.of]}</td>'
-        f"<td>{_text(tolerance)}</td><td>{'holds' if finding.holds else 'fails'}</td></tr>"
+        f"<td>{formula(tolerance)}</td><td>{'holds' if finding.holds else 'fails'}</td></tr>"
     )
 
 
