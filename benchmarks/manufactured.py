@@ -327,6 +327,9 @@ class TurningTensor:
         angles = [angle(x) for angle in self.angles]
         turns = [_turn(a, value, dim) for a, (value, _) in enumerate(angles)]
         R = self._chain([turn for turn, _ in turns])
+        moved = [  # R as each angle turns
+            self._chain([turn[1] if b == a else turn[0] for b, turn in enumerate(turns)]) for a in range(len(turns))
+        ]
         scale, scale_slope = self.scale(x)
         spread, spread_slope = self.spread(x)
         D, divergence = np.zeros((dim, *x.shape)), np.zeros_like(x)
@@ -334,13 +337,13 @@ class TurningTensor:
             size = np.exp(scale + self.logs[k] * spread)
             axis = [R[i][k] for i in range(dim)]
             for i in range(dim):
-                D[i] += size * axis[i] * np.stack(np.broadcast_arrays(*axis, x[0])[:dim])
+                for j in range(dim):
+                    D[i, j] += size * axis[i] * axis[j]
             along = sum(axis[j] * (scale_slope[j] + self.logs[k] * spread_slope[j]) for j in range(dim))
             for i in range(dim):
                 divergence[i] += size * axis[i] * along
             for a, (_, slope) in enumerate(angles):  # the axis turns: ∂_j(axis_i axis_j) by the product rule
-                moved = self._chain([turn[1] if b == a else turn[0] for b, turn in enumerate(turns)])
-                change = [moved[i][k] for i in range(dim)]
+                change = [moved[a][i][k] for i in range(dim)]
                 ahead = sum(axis[j] * slope[j] for j in range(dim))
                 aside = sum(change[j] * slope[j] for j in range(dim))
                 for i in range(dim):
