@@ -16,7 +16,7 @@ from .threads import in_planes
 LARGEST_COARSEST = 300  # cells: its inverse is applied 2^levels times a cycle
 NO_SHARE = 1e-26  # of an aggregate's probability: below, a cell's balance does not show in that of its aggregate
 
-SOFT = 0.5  # of the symmetric exchange between aggregates; ½ would be exact for smooth errors but overshoots in steep tails
+SOFT = 0.5  # of the symmetric exchange between aggregates, which constants over them exaggerate twofold
 
 Offset = tuple[int, int, int]
 
