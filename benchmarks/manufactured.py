@@ -94,6 +94,18 @@ def draw(rng: np.random.Generator, dim: int) -> Problem:
     return rescaled(problem, rng.normal(size=dim) - half, half)
 
 
+def remembered(field: Tensor) -> Tensor:
+    """Drift, tensor and divergence are asked for at the same points one after the other, and all contain D."""
+    last: list[tuple[Array, tuple[Array, Array]]] = []
+
+    def again(x: Array) -> tuple[Array, Array]:
+        if not last or not np.array_equal(last[0][0], x):
+            last[:] = [(x.copy(), field(x))]
+        return last[0][1]
+
+    return again
+
+
 def compose(
     potential: Scalar,
     tensor: Tensor,
@@ -121,6 +133,7 @@ def compose(
         Whether the process is given ∇·D as a function (Itô only); otherwise the solver differentiates D.
     """
     swirl = {} if swirl is None else swirl
+    tensor = remembered(tensor)
     points = fp.Grid(box, (QUADRATURE[box.dim],) * box.dim)
     x = points.cell_points()
     u, slope = potential(x)
@@ -327,6 +340,9 @@ class TurningTensor:
         angles = [angle(x) for angle in self.angles]
         turns = [_turn(a, value, dim) for a, (value, _) in enumerate(angles)]
         R = self._chain([turn for turn, _ in turns])
+        moved = [  # R as each angle turns
+            self._chain([turn[1] if b == a else turn[0] for b, turn in enumerate(turns)]) for a in range(len(turns))
+        ]
         scale, scale_slope = self.scale(x)
         spread, spread_slope = self.spread(x)
         D, divergence = np.zeros((dim, *x.shape)), np.zeros_like(x)
@@ -334,13 +350,13 @@ class TurningTensor:
             size = np.exp(scale + self.logs[k] * spread)
             axis = [R[i][k] for i in range(dim)]
             for i in range(dim):
-                D[i] += size * axis[i] * np.stack(np.broadcast_arrays(*axis, x[0])[:dim])
+                for j in range(dim):
+                    D[i, j] += size * axis[i] * axis[j]
             along = sum(axis[j] * (scale_slope[j] + self.logs[k] * spread_slope[j]) for j in range(dim))
             for i in range(dim):
                 divergence[i] += size * axis[i] * along
             for a, (_, slope) in enumerate(angles):  # the axis turns: ∂_j(axis_i axis_j) by the product rule
-                moved = self._chain([turn[1] if b == a else turn[0] for b, turn in enumerate(turns)])
-                change = [moved[i][k] for i in range(dim)]
+                change = [moved[a][i][k] for i in range(dim)]
                 ahead = sum(axis[j] * slope[j] for j in range(dim))
                 aside = sum(change[j] * slope[j] for j in range(dim))
                 for i in range(dim):

@@ -90,8 +90,9 @@ def face_coefficients(process: DiffusionProcess, grid: Grid) -> FaceCoefficients
         points = np.ascontiguousarray(grid.face_points(axis)[(slice(None), *where)])
         u = np.zeros(grid.face_shape(axis))
         tensor = np.zeros((grid.dim, *grid.face_shape(axis)))
-        u[where] = process.current_velocity(points, difference_scale(grid, axis))[axis]
-        tensor[(slice(None), *where)] = process.diffusion(points)[axis]
+        row = process.row(points, difference_scale(grid, axis), axis)
+        u[where] = row[0]
+        tensor[(slice(None), *where)] = row[1:]
         if grid.periodic[axis]:
             _check_seam(np.concatenate([u[None], tensor]), grid, axis, process.names[axis])
         if not grid.uniform:

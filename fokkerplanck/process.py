@@ -238,10 +238,30 @@ class DiffusionProcess:
         -------
         ndarray, shape (d, ...)
         """
+        return self._scaled(self._current_velocity, x, scale)
+
+    def row(self, x: Array, scale: Array, axis: int) -> Array:
+        """u_a and D_a1 … D_ad for one axis a, shape (1 + d, ...): all that faces normal to it need, in one pass.
+
+        Parameters
+        ----------
+        x, scale : ndarray
+            As for :meth:`current_velocity`.
+        axis : int
+        """
+
+        def function(points: Array, lengths: Array) -> Array:
+            velocity = self._current_velocity(points, lengths)
+            return np.concatenate([velocity[axis : axis + 1], self._checked_diffusion(points)[axis]])
+
+        return self._scaled(function, x, scale)
+
+    def _scaled(self, function: Callable[[Array, Array], Array], x: Array, scale: Array) -> Array:
+        """``function`` of points and their lengths, of which there are one or as many."""
         if np.ndim(scale) == 1:
-            return _in_blocks(lambda points: self._current_velocity(points, scale), x)
-        both = np.concatenate([np.asarray(x, dtype=float), scale])  # one length per point
-        return _in_blocks(lambda pair: self._current_velocity(pair[: self.dim], pair[self.dim :]), both)
+            return _in_blocks(lambda points: function(points, scale), x)
+        both = np.concatenate([np.asarray(x, dtype=float), scale])
+        return _in_blocks(lambda pair: function(pair[: self.dim], pair[self.dim :]), both)
 
     @property
     def differenced(self) -> bool:

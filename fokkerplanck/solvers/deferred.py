@@ -191,9 +191,35 @@ def _step(jacobian: Jacobian, flux: FaceField, plain: FaceField, psi: Array, red
         flux = without_gradient(flux)[0]  # the imbalance that the iterations left
     change = correction.s * np.exp(psi - base)
     ratio = np.minimum(np.maximum(1.0 + change, SMALLEST_RATIO), LARGEST_RATIO)
-    limited = float(np.sum(probability[ratio != 1.0 + change]))
-    psi = normalise(psi - np.log(ratio), scheme.grid)
+    cut = ratio != 1.0 + change
+    limited = float(np.sum(probability[cut]))
+    psi = normalise(psi - _calm(np.log(ratio), cut, scheme.grid.periodic), scheme.grid)
     return _Step(psi, flux * (1.0 / (1.0 + mean)), limited, correction.cycles, correction.solver)
+
+
+def _calm(change: Array, cut: NDArray[np.bool_], periodic: tuple[bool, ...]) -> Array:
+    """Changes of −Ψ, averaged with their neighbours' within two cells of one that was cut short.
+
+    In tails that a coarse grid left wrong, cells ask for more than they may have and the next ones for the opposite. Followed
+    one by one they leave pits, which finer grids inherit: cross drift makes traps of them that no cycle empties.
+    """
+    if not cut.any():
+        return change
+    near = _averaged(_averaged(cut.astype(float), periodic), periodic) > 0.0
+    return np.where(near, _averaged(change, periodic), change)
+
+
+def _averaged(cells: Array, periodic: tuple[bool, ...]) -> Array:
+    """¼, ½, ¼ along every axis; beyond a wall there is the last cell again."""
+    for axis, ring in enumerate(periodic):
+        lines = np.moveaxis(cells, axis, 0)
+        mean = 0.5 * lines
+        mean[1:] += 0.25 * lines[:-1]
+        mean[:-1] += 0.25 * lines[1:]
+        mean[0] += 0.25 * lines[-1 if ring else 0]
+        mean[-1] += 0.25 * lines[0 if ring else -1]
+        cells = np.moveaxis(mean, 0, axis)
+    return cells
 
 
 class _Fluxes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import scipy.linalg as sla
@@ -15,7 +16,7 @@ from .threads import in_planes
 LARGEST_COARSEST = 300  # cells: its inverse is applied 2^levels times a cycle
 NO_SHARE = 1e-26  # of an aggregate's probability: below, a cell's balance does not show in that of its aggregate
 
-SOFT = 0.7  # of the symmetric exchange between aggregates; ½ would be exact for smooth errors but overshoots in steep tails
+SOFT = 0.5  # of the symmetric exchange between aggregates, which constants over them exaggerate twofold
 
 Offset = tuple[int, int, int]
 
@@ -44,6 +45,11 @@ class Stencil:
         self.pad = tuple(int(any(o[a] for o in offsets)) for a in range(3))
         padded = [n + 2 * p for n, p in zip(self.shape, self.pad, strict=True)]
         self.strides = tuple((o[0] * padded[1] + o[1]) * padded[2] + o[2] for o in offsets)
+        # entries of the cells before and behind along z and x
+        self.ends = tuple(
+            tuple(offsets.index(o) for o in pair if o in offsets)
+            for pair in (((-1, 0, 0), (1, 0, 0)), ((0, 0, -1), (0, 0, 1)))
+        )
         self.vector = np.zeros(padded)  # with ghost cells
         self.cells = self.vector[tuple(slice(p, p + n) for n, p in zip(self.shape, self.pad, strict=True))]
 
@@ -80,22 +86,23 @@ class _Grade:
         self.step: tuple[int, ...] = (1, 1, 1)  # cells of an aggregate along each axis
         self.weight = self.rhs  # of each cell's residual in that of its aggregate; set by ``coarser``
 
-    def smooth(self, parities: tuple[int, int], *, forward: bool) -> None:
+    def relax(self, *, forward: bool) -> None:
+        """In the plane by rows and by columns, which takes care of any noise across the other; in space cell by cell, twice."""
         m = self.stencil
-        for parity in parities:
-            m.fill_ghosts()
-            in_planes(
-                kernel.smooth,
-                m.shape[0],
-                m.diagonal.size,
-                m.links,
-                m.strides,
-                self.rhs,
-                m.vector,
-                m.pad,
-                parity,
-                forward,
-            )
+        planes, rows, columns = m.shape
+        matrix, unknowns = (m.links, m.strides), (self.rhs, m.vector, m.pad)
+        order = (0, 1) if forward else (1, 0)
+        for line in (True, False) if forward else (False, True):
+            for parity in order:
+                m.fill_ghosts()
+                arguments: tuple[Any, ...]
+                if rows > 1:
+                    arguments = (kernel.relax_points, planes, self.rhs.size, *matrix, *unknowns, parity, forward)
+                elif line:
+                    arguments = (kernel.relax_rows, planes, self.rhs.size, *matrix, m.ends[1], *unknowns, parity)
+                else:
+                    arguments = (kernel.relax_columns, columns, self.rhs.size, *matrix, m.ends[0], *unknowns, parity)
+                in_planes(*arguments)
 
     def coarser(self, phi: Array) -> tuple[_Grade, Array] | None:
         """The grid of aggregates and −ln of the probability in each; None where no axis can be halved."""
@@ -173,7 +180,7 @@ class Multigrid:
             m.cells[...] += (self.coarsest @ grade.rhs.ravel()).reshape(m.shape)
             return
         coarse = self.grades[index + 1]
-        grade.smooth((0, 1), forward=True)
+        grade.relax(forward=True)
         m.fill_ghosts()
         in_planes(
             kernel.restrict_residual,
@@ -202,7 +209,7 @@ class Multigrid:
             m.pad,
             grade.step,
         )
-        grade.smooth((1, 0), forward=False)
+        grade.relax(forward=False)
 
 
 def _targets(offsets: tuple[Offset, ...], step: tuple[int, ...]) -> NDArray[np.int64]:
