@@ -30,7 +30,7 @@ from .threads import in_planes
 # Reduction of the residual by the cycles for the correction, whose remainder the estimate sees, and for the estimate itself.
 THOROUGH, ROUGH = 3e-3, 1e-1
 REPEATS = 3  # of the correction where a factorisation makes them cheap …
-TAIL = 14.0  # of Φ above its least, a millionth of the peak: beyond, frozen faces keep the scheme's own flux
+TAIL = 20.0  # of Φ above its least, two billionths of the peak: beyond, frozen faces keep the scheme's own flux
 CONVERGED = 0.03  # … unless one was this much smaller than the first
 NOTICED = 0.1  # share of doubts in what drives the estimate, below which they are not solved for
 SMALLEST_RATIO, LARGEST_RATIO = (
