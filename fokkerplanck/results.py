@@ -64,7 +64,8 @@ class Solution:
 
     def __repr__(self) -> str:
         size = " × ".join(map(str, self.grid.shape))
-        return f"<Solution on {size} cells: error {self.error:.1e}, current error {self.current_error:.1e}>"
+        current = f"current error {self.current_error:.1e}" if self.current_error < 1.0 else "no current resolved"
+        return f"<Solution on {size} cells: error {self.error:.1e}, {current}>"
 
     @cached_property
     def density(self) -> xr.DataArray:

@@ -50,6 +50,8 @@ class Answer:
         Estimates of ∫|p − p_exact| and ∫|J − J_exact|, where the method knows them without another grid.
     check : Answer, optional
         Values of still higher order, good enough to measure the error of these by.
+    misplaced : float
+        ∫|p − p'| that round-off leaves open on any grid, see :mod:`barriers`.
     """
 
     phi: Array
@@ -58,6 +60,7 @@ class Answer:
     density_error: float | None = None
     current_error: float | None = None
     check: Answer | None = None
+    misplaced: float = 0.0
 
 
 # (process, grid, start or None, record) → an answer, or None with record["stalled"] set
@@ -129,6 +132,7 @@ class Hierarchy:
         record |= {
             "order": answer.order,
             "density_error": answer.density_error,
+            "misplaced": answer.misplaced,
             "current_error": answer.current_error,
             "density_change": grade.density_change,
             "current_change": grade.current_change,
@@ -168,8 +172,14 @@ class Hierarchy:
         """Of the finest grid: its own estimates where it has them, else those implied by the changes between grids.
 
         An own estimate grows where the change from the grid before does not fit its own, see :func:`_with_change`. An
-        answer without one is of second order, and not believed to gain more than that on a grid before that had one.
+        answer without one is of second order, and not believed to gain more than that on a grid before that had one. What
+        round-off may have misplaced comes on top.
         """
+        last, seen = self.solved[-1], self._from_grids()
+        lost = last.answer.misplaced
+        return Errors(seen.density + lost, seen.current + lost * last.current_total)
+
+    def _from_grids(self) -> Errors:
         grades = self.solved
         last = grades[-1]
         floor = ROUND_OFF * last.one_way
@@ -186,6 +196,11 @@ class Hierarchy:
             density = _with_change(density, before.density_error, last.density_change, ROUND_OFF)
             current = _with_change(current, before.current_error, last.current_change, floor)
         return Errors(max(SAFETY * density, ROUND_OFF), max(SAFETY * current, floor))
+
+    @property
+    def misplaced(self) -> float:
+        """What round-off leaves open: the less of the last two grids, because the first may not resolve the peaks."""
+        return min((g.answer.misplaced for g in self.solved[-2:]), default=0.0) if len(self.solved) > 1 else 0.0
 
     def accurate(self, tolerance: float) -> bool:
         if len(self.grades) < 2:  # one grid alone may miss what it does not resolve

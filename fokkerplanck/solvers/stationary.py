@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from dataclasses import replace
 from functools import partial, reduce
 from numbers import Real
 from typing import Any
@@ -16,6 +17,7 @@ from ..operators import physical_flux
 from ..process import DiffusionProcess
 from ..progress import progress_bar
 from ..results import Solution
+from .barriers import misplaced
 from .domain import check_box, find_box
 from .fipy_reference import solve_fipy
 from .generator import solve_monotone
@@ -152,7 +154,7 @@ def solve_stationary(
         "max_wall_mass": allowed,
         "box": "given" if found is None else found,
     }
-    late, done = "", False
+    late, done, torn = "", False, False
     with progress_bar("solving", sum(grid.size for grid in grids), show=progress) as advance:
         for grid in grids:
             late = _late(hierarchy, grid, time.perf_counter() - started, seconds)
@@ -168,10 +170,18 @@ def solve_stationary(
             advance(grid.size)
             if shape is None:
                 done = hierarchy.accurate(tolerance)
-                if done:
+                torn = hierarchy.misplaced > tolerance
+                if done or torn:
                     break
     solution = _solution(process, hierarchy, settings | {"seconds": time.perf_counter() - started})
     _check(solution, hierarchy, finest=grids[-1], late=late)
+    if torn:
+        raise NotConverged(
+            f"rtol={tolerance:g} is beyond double precision, on any grid: the density is split by barriers over which so "
+            f"little flows that {hierarchy.misplaced:.1e} of it may be on the wrong side. Solve around each peak by itself, in "
+            "a box with real walls (max_wall_mass=1), or accept a larger rtol; the best result is in this exception's .best",
+            best=solution,
+        )
     if shape is None and not done:
         raise NotConverged(
             f"rtol={tolerance:g} was not reached on {solution.grid.shape} cells: estimated error {solution.error:.2e} of the "
@@ -220,7 +230,8 @@ def _method(name: str, linear_solver: str, order: int, finest: tuple[int, ...], 
         process: DiffusionProcess, grid: Grid, start: Start | None, record: dict[str, Any]
     ) -> Answer | None:
         last = grid.shape == finest
-        return solve_log_density(process, grid, start, record, linear_solver=linear_solver, order=order, finest=last)
+        answer = solve_log_density(process, grid, start, record, linear_solver=linear_solver, order=order, finest=last)
+        return answer and replace(answer, misplaced=misplaced(answer.phi, grid))
 
     return log_density
 
