@@ -363,7 +363,8 @@ class _Search:
         if last < FLAT:
             raise NoStationaryState(
                 f"no normalisable state was found: {where}, and that falls like (width)^{-last:.2g}. The mass piles up at the "
-                "walls at every size, so there is no stationary density on the whole space; pass a box if its walls are real",
+                "walls at every size: there is no stationary density on the whole space, or one with tails that no box holds. "
+                "Pass a box if its walls are real",
                 history=tuple(self.history),
             )
         if growth > LARGEST_GROWTH:
