@@ -256,7 +256,7 @@ def analyse(case: Case, *, rtol: float | None = None, progress: bool | None = No
     """
     box, remarks = case.box, []
     for attempt in range(GROWTHS + 1):
-        solution = solve_stationary(case.process, box, rtol=rtol, max_wall_mass=1, progress=progress)
+        solution = solve_stationary(case.process, box, rtol=rtol, maps=case.maps, max_wall_mass=1, progress=progress)
         cut = solution.cut_walls(solution.diagnostics["rtol"])
         if not cut or case.sgd is None or attempt == GROWTHS:
             break

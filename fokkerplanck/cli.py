@@ -1,7 +1,8 @@
-"""The command line: ``fokkerplanck run``, ``fokkerplanck list``, ``fokkerplanck audit``."""
+"""The command line: ``fokkerplanck run``, ``list``, ``verify`` and ``audit``."""
 
 from __future__ import annotations
 
+import json as json_module
 import sys
 from functools import partial
 from pathlib import Path
@@ -13,9 +14,10 @@ from rich.table import Table
 
 from . import cases
 from .analysis import Analysis, analyse, make_directory
-from .cases import Case, from_sgd
+from .cases import Case, Convergence, Verification, from_sgd
 from .errors import FokkerPlanckError, InvalidInput, NotConverged
 from .io import to_json, write_dataset, write_whole
+from .progress import progress_bar
 from .sgd import SGD, linear_regression, logistic_regression, read_csv
 from .sgd.simulation import check_counts
 
@@ -34,6 +36,10 @@ app = typer.Typer(
 @app.command()
 def run(
     name: Annotated[str | None, typer.Argument(help="A case of the gallery; see 'fokkerplanck list'.")] = None,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("--parameter", "-p", metavar="KEY=VALUE", help="A parameter of the case; repeatable."),
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="A CSV file of your own, with a header line.")] = None,
     target: Annotated[str | None, typer.Option(help="Its column to predict.")] = None,
     features: Annotated[str | None, typer.Option(help="Its columns to predict from, separated by commas.")] = None,
@@ -57,6 +63,8 @@ def run(
     if data is not None:
         if name is not None:
             raise InvalidInput(f"expected the name of a case or --data, got both: {name!r} and {str(data)!r}")
+        if parameter:
+            raise InvalidInput(f"expected -p with a case of the gallery, got {parameter[0]!r} with --data")
         case = _own_case(data, target, features, model or "logistic", given)
     else:
         stray = [
@@ -66,7 +74,7 @@ def run(
             raise InvalidInput(f"expected --data with {', '.join(stray)}, got no --data")
         if name is None:
             raise InvalidInput(f"expected the name of a case ({', '.join(cases.names())}) or --data FILE, got neither")
-        case = cases.get(name, **given)
+        case = cases.get(name, **given | _parameters(parameter))
     if case.sgd is not None and chains != 0:
         check_counts(chains=chains, steps=steps)  # before the solve, not after it
     folder = make_directory(output)
@@ -79,13 +87,37 @@ def run(
 
 @app.command(name="list")
 def list_cases() -> None:
-    """The cases of the gallery and their parameters."""
-    table = Table("name", "d", "exact", "parameters", "title")
+    """The cases of the gallery: dimension, detailed balance, what is exact, and their parameters."""
+    table = Table("name", "d", "detailed balance", "exact", "parameters")
+    table.columns[0].no_wrap = True
     for name in cases.names():
         case = cases.get(name)
         parameters = ", ".join(f"{key}={value}" for key, value in cases.parameters(name).items())
-        table.add_row(name, str(case.process.dim), "yes" if case.exact else "no", parameters, case.title)
-    Console().print(table)
+        balance = {True: "yes", False: "no", None: "?"}[case.balanced]
+        table.add_row(name, str(case.dim), balance, case.known or "nothing", parameters)
+    _wide_console().print(table)
+
+
+@app.command()
+def verify(
+    name: Annotated[str | None, typer.Argument(help="A case of the gallery; all of them by default.")] = None,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("--parameter", "-p", metavar="KEY=VALUE", help="A parameter of the case; repeatable."),
+    ] = None,
+) -> None:
+    """Solve on three nested grids and compare with the exact answer: errors, ratios, orders; exit code 1 on a miss."""
+    if name is None and parameter:
+        raise InvalidInput(f"expected the name of a case with -p, got none with {parameter[0]!r}")
+    chosen = cases.names() if name is None else (name,)
+    found = []
+    with progress_bar("verifying", len(chosen)) as advance:
+        for each in chosen:
+            found.append(cases.verify(cases.get(each, **_parameters(parameter))))
+            advance(1)
+    _print_verification(found)
+    if any(result.passed is False for result in found):
+        raise SystemExit(FAILED)
 
 
 @app.command()
@@ -125,6 +157,20 @@ def main(arguments: list[str] | None = None) -> None:
     except FokkerPlanckError as error:
         _complain(error)
         raise SystemExit(FAILED) from None
+
+
+def _parameters(given: list[str] | None) -> dict[str, Any]:
+    """KEY=VALUE with a value that is JSON (a number, a list) or else a word."""
+    out: dict[str, Any] = {}
+    for text in given or ():
+        key, equals, value = text.partition("=")
+        if not (key and equals and value):
+            raise InvalidInput(f"-p: expected KEY=VALUE, got {text!r}")
+        try:
+            out[key] = json_module.loads(value)
+        except ValueError:
+            out[key] = value
+    return out
 
 
 def _own_case(path: Path, target: str | None, features: str | None, model: str, given: dict[str, Any]) -> Case:
@@ -184,6 +230,48 @@ def _print(analysis: Analysis, files: list[Path]) -> None:
     for path in files:
         table.add_row("written", str(path))
     Console().print(table)
+
+
+def _print_verification(found: list[Verification]) -> None:
+    table = Table("case", "scheme", "quantity", "h", "error", "ratio", "order", "")
+    for column in table.columns:
+        column.no_wrap = True
+    for result in found:
+        for k, row in enumerate(result.rows):
+            last = k == len(result.rows) - 1
+            _add_convergence(table, result.case.name, row, end=last)
+        if not result.rows:
+            table.add_row(result.case.name, "", "nothing exact to compare with", end_section=True)
+    _wide_console().print(table)
+    missed = [result.case.name for result in found if result.passed is False]
+    silent = [result.case.name for result in found if result.passed is None]
+    verified = len(found) - len(missed) - len(silent)
+    print(f"{verified} verified, {len(missed)} missed, {len(silent)} without an exact answer")
+    if missed:
+        print(f"missed: {', '.join(missed)}", file=sys.stderr)
+
+
+def _wide_console() -> Console:
+    """As wide as the terminal; in a file wide enough for the tables of the gallery."""
+    return Console(width=None if sys.stdout.isatty() else 120)
+
+
+def _add_convergence(table: Table, name: str, row: Convergence, *, end: bool) -> None:
+    """Three lines, one per grid; the verdict on the last."""
+    ratios = ["", *(f"{ratio:.1f}" if ratio < 1e4 else "> 1e4" for ratio in row.ratios)]
+    if row.order >= row.declared:
+        verdict = f"≥ {row.declared:g}"
+    elif row.passed:
+        verdict = f"below {row.level:g}"
+    else:
+        verdict = f"MISSED {row.declared:g}"
+    for k, (h, error, ratio) in enumerate(zip(row.spacing, row.errors, ratios, strict=True)):
+        final = k == len(row.errors) - 1
+        labels = (name, str(row.scheme), row.quantity) if k == 0 else ("", "", "")
+        order = f"{row.order:.2f}" if final and row.errors[-1] > 1e-12 else ""  # ratios of round-off have no order
+        table.add_row(
+            *labels, f"{h:.4g}", f"{error:.1e}", ratio, order, verdict if final else "", end_section=end and final
+        )
 
 
 def _complain(error: Exception) -> None:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from ..grid import Array, Box
+import numpy as np
+
+from ..grid import Array, Box, Grid
 from ..process import DiffusionProcess
 from ..sgd import SGD
+
+CELLS = {1: 4096, 2: 384, 3: 64}  # per axis, of sums for norms: at the densities here they are good to round-off
 
 
 @dataclass(frozen=True)
@@ -16,15 +21,19 @@ class Exact:
 
     Attributes
     ----------
-    density, current : callable
-        Points of shape (d, ...) to p of shape (...), normalised on the whole space, and J of shape (d, ...).
+    density, current : callable or None
+        Points of shape (d, ...) to p of shape (...), normalised on the whole space (in the box, where its walls are real),
+        and J of shape (d, ...). None where only numbers are known.
     scalars : mapping of str to float
-        Exact numbers by name: ``entropy_production``, ``circulation`` (A_01), ``total_current`` (∫|J|), …
+        Exact numbers by name: ``entropy_production``, ``circulation`` (A_01), ``flux`` (round a periodic axis), …
+    moments : mapping of exponents to float
+        ⟨x^i y^j …⟩ by (i, j, …), of cases without a density.
     """
 
-    density: Callable[[Array], Array]
-    current: Callable[[Array], Array]
+    density: Callable[[Array], Array] | None
+    current: Callable[[Array], Array] | None
     scalars: Mapping[str, float]
+    moments: Mapping[tuple[int, ...], float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,20 @@ class Case:
     exact : Exact or None
     settings : mapping
         The parameters it was built with.
+    reason : str
+        Why it is in the gallery: what it shows, or what would go wrong unseen without it.
+    source : str
+        A publication, with DOI.
+    balanced : bool or None
+        Whether detailed balance holds; None where it is not known before solving.
+    maps : axis map, sequence of them or None
+        How the axes are stretched.
+    finest : tuple of int or None
+        Cells of the finest of the three grids on which :func:`verify` compares it with the exact answer.
+    order : float
+        Declared order of convergence of the fourth-order method on them.
+    level : float
+        Error below which no order is asked for: what the walls of the box cut off, or round-off.
     """
 
     name: str
@@ -52,9 +75,59 @@ class Case:
     sgd: SGD | None = None
     exact: Exact | None = None
     settings: Mapping[str, object] = field(default_factory=dict)
+    reason: str = ""
+    source: str = ""
+    balanced: bool | None = None
+    maps: Any = None
+    finest: tuple[int, ...] | None = None
+    order: float = 3.5
+    level: float = 1e-7
+
+    @property
+    def dim(self) -> int:
+        """Number of state variables."""
+        return self.process.dim
+
+    @property
+    def known(self) -> str:
+        """What is exact, in words; empty where nothing is."""
+        if self.exact is None:
+            return ""
+        fields = [word for word, answer in (("p", self.exact.density), ("J", self.exact.current)) if answer is not None]
+        scalars = [name.replace("_", " ") for name in self.exact.scalars]
+        return ", ".join(fields + scalars + (["moments"] if self.exact.moments else []))
 
 
-def from_sgd(sgd: SGD, *, name: str, title: str, description: str, widths: float = 7.0) -> Case:
+def integral(function: Callable[[Array], Array], box: Box, cells: int | None = None) -> float:
+    """Midpoint sum over the box: exact to round-off for smooth functions that vanish at the walls or are periodic."""
+    grid = Grid(box, (CELLS[box.dim] if cells is None else cells,) * box.dim)
+    return float(np.sum(function(grid.cell_points()))) * grid.cell_volume
+
+
+def boltzmann(exponent: Callable[[Array], Array], box: Box) -> tuple[Callable[[Array], Array], float]:
+    """p = exp(−exponent)/Z, normalised by Gauss–Legendre quadrature in the box, and ln Z."""
+    nodes, weights = np.polynomial.legendre.leggauss({1: 400, 2: 200, 3: 64}[box.dim])
+    half, middle = 0.5 * box.widths, 0.5 * np.add(box.lower, box.upper)
+    points = np.stack(np.meshgrid(*(m + h * nodes for m, h in zip(middle, half, strict=True)), indexing="ij"))
+    total = exponent(points)
+    least = float(total.min())
+    shares: Array = np.exp(least - total)
+    for h in half:
+        shares = np.tensordot(shares, h * weights, axes=(0, 0))
+    log_norm = float(np.log(shares)) - least
+    return (lambda x: np.exp(-exponent(x) - log_norm)), log_norm
+
+
+def from_sgd(
+    sgd: SGD,
+    *,
+    name: str,
+    title: str,
+    description: str,
+    widths: float = 7.0,
+    reason: str = "",
+    source: str = "",
+) -> Case:
     """The case of SGD on a loss: its diffusion limit, in a box of ± ``widths`` standard deviations round the minimum.
 
     Under epoch shuffling the batches are not independent, and the process is that of independent batches drawn without
@@ -87,4 +160,6 @@ def from_sgd(sgd: SGD, *, name: str, title: str, description: str, widths: float
         process=independent.process(),
         sgd=sgd,
         settings=settings,
+        reason=reason,
+        source=source,
     )

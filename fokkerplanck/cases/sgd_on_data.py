@@ -26,6 +26,8 @@ def breast_cancer(
         title="Logistic regression on breast-cancer data",
         description="Benign or malignant from mean radius and mean texture of 569 tumours. The gradient noise is over five "
         "times stronger along one weight than along the other while the loss is nearly round, so a current circulates.",
+        reason="SGD on data whose noise is strong along one weight: the size of a current that a practitioner meets.",
+        source="W. Wolberg, O. Mangasarian, N. Street, W. Street, 1993, doi:10.24432/C5DW2B",
     )
 
 
@@ -44,6 +46,8 @@ def diabetes(
         title="Linear regression on diabetes data",
         description="Disease progression from body mass index and a blood serum value of 442 patients. The noise grows with "
         "the residuals, so the density has power-law tails; the features' scales differ, so a current circulates.",
+        reason="SGD on data whose noise grows with the residuals: heavy tails from a quadratic loss.",
+        source="B. Efron, T. Hastie, I. Johnstone, R. Tibshirani, Ann. Statist. 32, 407 (2004), doi:10.1214/009053604000000067",
     )
 
 
