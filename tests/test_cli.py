@@ -176,7 +176,7 @@ def test_missing_file_and_stray_options(capsys, tmp_path, table):
     assert "got both" in run(capsys, "run", "diabetes", *data_arguments(table))[2]
     assert "got no --data" in run(capsys, "run", "diabetes", "--target", "x")[2]
     assert "got neither" in run(capsys, "run")[2]
-    assert "expected parameters among noise" in run(capsys, "run", "four-vortices", "--learning-rate", "1")[2]
+    assert "expected parameters among noise, alpha" in run(capsys, "run", "four-vortices", "--learning-rate", "1")[2]
     assert run(capsys, "run", "--nonsense")[0] == 2
     (tmp_path / "file").write_text("")
     assert "expected a directory" in run(capsys, "run", "diabetes", "--output", str(tmp_path / "file"))[2]

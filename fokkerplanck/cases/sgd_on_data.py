@@ -66,6 +66,8 @@ def tanh_neuron(
         title="A tanh neuron on breast-cancer data",
         description="The two parameters are noisy together, a hundred times more than apart, and neither along nor across the "
         "valley of the loss: of the cases on data the one driven most strongly. The mirror well at (−a, −w) is out of reach.",
+        reason="A network, the smallest: nearly singular noise, askew to the valley of the loss, drives it hard.",
+        source="W. Wolberg, O. Mangasarian, N. Street, W. Street, 1993, doi:10.24432/C5DW2B",
     )
 
 
@@ -86,6 +88,8 @@ def phase_retrieval(
         title="Phase retrieval on iris data",
         description="Curvature and noise grow with θ, and the features go together: steep across the valley, flat along it. "
         "Currents of both senses cancel, so the area rate says little; learning rates above 0.01 make chains run away.",
+        reason="A loss of fourth degree: the area rate may vanish where detailed balance is broken.",
+        source="R. A. Fisher, Ann. Eugenics 7, 179 (1936), doi:10.1111/j.1469-1809.1936.tb02137.x",
         widths=8.0,
     )
 
@@ -108,6 +112,8 @@ def iris(
         title="Logistic regression on iris data",
         description="Two species from petal length, petal width and an intercept, in three dimensions. The noise of the "
         "intercept is ten times stronger than that of the weights, and nearly in proportion to the curvature: a weak current.",
+        reason="Three parameters, and a current so weak that only its error tells it from none.",
+        source="R. A. Fisher, Ann. Eugenics 7, 179 (1936), doi:10.1111/j.1469-1809.1936.tb02137.x",
     )
 
 
