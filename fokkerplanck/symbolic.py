@@ -138,6 +138,55 @@ def formulas(drift: Sequence[Any], diffusion: Any, noise: Any, symbols: Sequence
     return Formulas(x, b, D, sigma, u)
 
 
+def manufactured(
+    log_density: Any, diffusion: Any, stream_function: Any, symbols: Sequence[Any]
+) -> tuple[Any, Any, Any, Any]:
+    """ln p, D, J/p and the Itô drift ∂_j D_ij + D_ij ∂_j ln p + J_i/p, as SymPy formulas; see :func:`cases.manufactured`.
+
+    ``stream_function`` is ψ/p, in three dimensions the three components of a vector potential over p, or None.
+    """
+    try:
+        import sympy
+    except ImportError as error:
+        raise InvalidInput(
+            f"manufactured: expected the package sympy, which cannot be imported ({error}). pip install "
+            "'fokkerplanck[symbolic]'"
+        ) from error
+    x = tuple(symbols)
+    d = len(x)
+    f = sympy.sympify(log_density)
+    scalar = not isinstance(diffusion, (list, tuple)) and not hasattr(diffusion, "shape")
+    D = sympy.sympify(diffusion) * sympy.eye(d) if scalar else sympy.Matrix(diffusion)
+    if D.shape != (d, d):
+        raise InvalidInput(f"diffusion: expected formulas of shape {(d, d)}, got shape {D.shape}")
+    components = {2: 1, 3: 3}.get(d, 0)
+    given = [] if stream_function is None else list(sympy.Matrix([stream_function]))
+    if given and len(given) != components:
+        raise InvalidInput(
+            f"stream_function: expected {components or 'none'} in {d} dimension(s) (one formula in two, three in three), "
+            f"got {len(given)}"
+        )
+    unknown = set().union(*(entry.free_symbols for entry in (f, D, *given))) - set(x)
+    if unknown:
+        raise InvalidInput(
+            f"expected formulas in {', '.join(map(str, x))} only, got {', '.join(sorted(map(str, unknown)))}. "
+            "Substitute numbers first"
+        )
+
+    def through(formula: Any, axis: int) -> Any:  # ∂(ψ)/p for ψ = formula × p
+        return sympy.diff(formula, x[axis]) + formula * sympy.diff(f, x[axis])
+
+    velocity = sympy.zeros(d, 1)
+    if given and d == 2:
+        velocity = sympy.Matrix([through(given[0], 1), -through(given[0], 0)])
+    elif given:
+        velocity = sympy.Matrix(
+            [through(given[(i + 2) % 3], (i + 1) % 3) - through(given[(i + 1) % 3], (i + 2) % 3) for i in range(3)]
+        )
+    slope = sympy.Matrix([sympy.diff(f, s) for s in x])
+    return f, D, velocity, _divergence(D, x) + D * slope + velocity
+
+
 def _divergence(F: Any, x: tuple[Any, ...]) -> Any:
     """∂_j F_ij."""
     import sympy

@@ -98,7 +98,7 @@ def nodes(case, count):
         if "variance" not in case.exact.scalars and case.maps is None:
             lines.append((0.5 * (low + high) + 0.5 * (high - low) * s, 0.5 * (high - low) * w))
         else:
-            far = np.arcsinh(1e5)
+            far = np.arcsinh(1e5 if case.dim < 3 else 300.0)
             lines.append((np.sinh(far * s), far * np.cosh(far * s) * w))
     x = np.stack(np.meshgrid(*(line for line, _ in lines), indexing="ij"))
     weights = lines[0][1]
@@ -112,7 +112,9 @@ def test_norm_and_numbers_by_quadrature(name, changes):
     case = cases.get(name, **changes)
     x, w = nodes(case, {1: 400, 2: 240, 3: 80}[case.dim])
     p, J, scalars = case.exact.density(x), case.exact.current(x), case.exact.scalars
-    loose = max(3.0 * case.level, 1e-7)  # what the walls cut off is the declared level
+    loose = max(3.0 * case.level, 1e-7)  # what the walls cut off is the declared level,
+    if case.dim == 3 and case.maps is not None:  # and 80 nodes along an axis do no better for power-law tails
+        loose = 1e-4
     assert np.sum(p * w) == pytest.approx(1.0, abs=loose)
     if "entropy_production" in scalars:
         D = np.moveaxis(case.process.diffusion(x), (0, 1), (-2, -1))
@@ -124,7 +126,7 @@ def test_norm_and_numbers_by_quadrature(name, changes):
             i, j = map(int, key.removeprefix("circulation").removeprefix("_") or "01")
             assert 0.5 * np.sum((x[i] * J[j] - x[j] * J[i]) * w) == pytest.approx(value, rel=loose, abs=1e-8)
     if "variance" in scalars:
-        assert np.sum(x[0] ** 2 * p * w) == pytest.approx(scalars["variance"], rel=1e-6)
+        assert np.sum(x[0] ** 2 * p * w) == pytest.approx(scalars["variance"], rel=max(loose, 1e-6))
     if "second_moment" in scalars:
         assert np.sum((x**2).sum(axis=0) * p * w) == pytest.approx(scalars["second_moment"], rel=1e-8)
     if "flux" in scalars:
@@ -241,6 +243,71 @@ def test_verify_notices_a_density_a_current_and_a_number_that_are_off_by_a_thous
 def test_verify_of_the_second_order_method_fails_what_is_declared_of_the_fourth():
     rows = cases.verify(cases.get("mexican-hat"), orders=(2,)).rows
     assert not any(replace(row, declared=3.5).passed for row in rows)
+
+
+def made(dim):
+    """A tilted, correlated density, a full tensor that depends on position, and a current."""
+    import sympy
+
+    x, y, z = sympy.symbols("x y z", real=True)
+    f = -(x**2 + x * y / 2 + y**2) / 2 - x**4 / 20
+    if dim == 2:
+        D = [[1 + y**2 / 10, x / 10], [x / 10, 1 + x**2 / 5]]
+        return cases.manufactured(f, D, x / 2 - y**2 / 4, symbols=(x, y), box=fp.Box([-5, -7], [5, 7]))
+    D = sympy.diag(1, 1 + x**2 / 10, 2)
+    flow = [y / 3, z / 2, x * y / 5]
+    return cases.manufactured(f - z**2 / 2, D, flow, symbols=(x, y, z), box=fp.Box([-5, -6, -6], [5, 6, 6]))
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_a_case_from_formulas_is_exact(dim):
+    case = made(dim)
+    missing, divergence = residuals(case)
+    assert missing < 1e-10
+    assert divergence < 1e-10
+    assert not case.balanced
+    x, w = nodes(case, {2: 120, 3: 60}[dim])
+    p, J = case.exact.density(x), case.exact.current(x)
+    assert np.sum(p * w) == pytest.approx(1.0, abs=1e-9)
+    D = np.moveaxis(case.process.diffusion(x), (0, 1), (-2, -1))
+    force = np.moveaxis(np.linalg.solve(D, np.moveaxis(J, 0, -1)[..., None])[..., 0], -1, 0)
+    production = np.sum((J * force).sum(axis=0) / p * w)
+    assert production == pytest.approx(case.exact.scalars["entropy_production"], rel=1e-7)
+
+
+def test_a_case_from_formulas_is_verified():
+    result = cases.verify(made(2))
+    assert result.passed, [(row.quantity, row.errors) for row in result.rows]
+
+
+def test_formulas_of_a_known_case():
+    import sympy
+
+    x, y = sympy.symbols("x y", real=True)
+    box = fp.Box([-6, -6], [6, 6])
+    case = cases.manufactured(-(x**2 + y**2) / 2, sympy.diag(1 + y**2, 1), -x * y / 2, symbols=(x, y), box=box)
+    known = cases.get("four-vortices")
+    place = points(known)
+    np.testing.assert_allclose(case.process.drift(place), known.process.drift(place), atol=1e-13)
+    np.testing.assert_allclose(case.exact.current(place), known.exact.current(place), atol=1e-9)
+    still = cases.manufactured(-(x**2) / 2 - y**2, 1, symbols=(x, y), box=box)
+    assert still.balanced
+    assert still.exact.scalars["entropy_production"] == 0.0
+
+
+def test_formulas_that_do_not_fit():
+    import sympy
+
+    x, y, a = sympy.symbols("x y a", real=True)
+    box = fp.Box([-6, -6], [6, 6])
+    with pytest.raises(fp.InvalidInput, match="expected formulas in x, y only, got a"):
+        cases.manufactured(-a * x**2 - y**2, 1, symbols=(x, y), box=box)
+    with pytest.raises(fp.InvalidInput, match=r"diffusion: expected formulas of shape \(2, 2\)"):
+        cases.manufactured(-(x**2) - y**2, sympy.eye(3), symbols=(x, y), box=box)
+    with pytest.raises(fp.InvalidInput, match="stream_function: expected 1 in 2 dimension"):
+        cases.manufactured(-(x**2) - y**2, 1, [x, y, x], symbols=(x, y), box=box)
+    with pytest.raises(fp.InvalidInput, match="one per axis of the box"):
+        cases.manufactured(-(x**2), 1, symbols=(x,), box=box)
 
 
 def test_without_an_exact_answer_nothing_is_verified():

@@ -15,6 +15,7 @@ from .four_vortices import four_vortices
 from .helix import helix
 from .label_noise import anisotropic_label_noise, label_noise, label_noise_1d, label_noise_3d
 from .linear import brownian_gyrator, linear_3d, ornstein_uhlenbeck, ornstein_uhlenbeck_1d, rank_one_noise
+from .manufactured import manufactured
 from .rings import blowtorch, ring, tilted_ratchet
 from .sgd_on_data import breast_cancer, diabetes, iris, phase_retrieval, tanh_neuron
 from .swirls import heavy_swirl, swirl, tangential_noise
@@ -29,7 +30,18 @@ from .wells import (
     underdamped_double_well,
 )
 
-__all__ = ["Case", "Convergence", "Exact", "Verification", "from_sgd", "get", "names", "parameters", "verify"]
+__all__ = [
+    "Case",
+    "Convergence",
+    "Exact",
+    "Verification",
+    "from_sgd",
+    "get",
+    "manufactured",
+    "names",
+    "parameters",
+    "verify",
+]
 
 GALLERY: dict[str, Callable[..., Case]] = {
     "breast-cancer": breast_cancer,
