@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import matplotlib
 import numpy as np
@@ -126,6 +127,67 @@ def test_list(capsys):
     code, out, _ = run(capsys, "list")
     assert code == 0
     assert all(name in out for name in fp.cases.names())
+
+
+def test_list_says_what_is_exact_and_what_balances(capsys):
+    lines = run(capsys, "list")[1].splitlines()
+    row = {line.split("│")[1].strip(): [cell.strip() for cell in line.split("│")] for line in lines if "│" in line}
+    assert row["label-noise"][2:4] == ["2", "yes"]
+    assert row["swirl"][2:4] == ["2", "no"]
+    assert row["swirl"][4].startswith("p, J")
+    assert row["diabetes"][3:5] == ["?", "nothing"]
+
+
+def test_parameters_of_a_case(capsys):
+    code, out, _ = run(capsys, "run", "ring", "-p", "interpretation=isothermal", "-p", "sine=0.4", "--json")
+    assert code == 0
+    summary = json.loads(out)
+    assert summary["settings"] == {"interpretation": "isothermal", "sine": 0.4, "cosine": 0.25}
+    exact = fp.cases.get("ring", interpretation="isothermal", sine=0.4).exact.scalars["flux"]
+    assert summary["current"]["harmonic_flux"]["x"] == pytest.approx(exact, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "ring", "-p", "sine"], "-p: expected KEY=VALUE, got 'sine'"),
+        (["run", "ring", "-p", "sine=much"], "expected a number for sine, by default 0.5, got 'much'"),
+        (["run", "ring", "-p", "cosinus=1"], "expected parameters among interpretation, sine, cosine; got cosinus"),
+        (["run", "--data", "x.csv", "-p", "sine=1"], "expected -p with a case of the gallery"),
+        (["verify", "-p", "sine=1"], "expected the name of a case with -p"),
+        (["verify", "triangle"], "expected the name of a case, one of"),
+    ],
+)
+def test_parameters_that_do_not_fit_exit_2(capsys, arguments, message):
+    code, _, err = run(capsys, *arguments)
+    assert code == 2
+    assert message in err
+
+
+def test_verify_prints_errors_ratios_and_orders(capsys):
+    code, out, _ = run(capsys, "verify", "blowtorch", "-p", "contrast=0.4")
+    assert code == 0
+    assert "1 verified, 0 missed, 0 without an exact answer" in out
+    assert out.count("≥ 3.5") == 3
+    assert out.count("≥ 1.9") == 3
+    assert "16.0" in out
+
+
+def test_verify_of_a_case_without_an_answer_says_so(capsys):
+    code, out, _ = run(capsys, "verify", "maier-stein")
+    assert code == 0
+    assert "nothing exact to compare with" in out
+    assert "0 verified, 0 missed, 1 without an exact answer" in out
+
+
+def test_verify_of_a_wrong_answer_exits_1(capsys, monkeypatch):
+    case = fp.cases.get("ring")
+    wrong = replace(case.exact, current=lambda x: 1.001 * case.exact.current(x))
+    monkeypatch.setitem(fp.cases.GALLERY, "ring", lambda: replace(case, exact=wrong))
+    code, out, err = run(capsys, "verify", "ring")
+    assert code == 1
+    assert "MISSED 3.5" in out
+    assert "missed: ring" in err
 
 
 def data_arguments(path, **changes):
