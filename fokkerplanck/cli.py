@@ -105,6 +105,7 @@ def verify(
         list[str] | None,
         typer.Option("--parameter", "-p", metavar="KEY=VALUE", help="A parameter of the case; repeatable."),
     ] = None,
+    cells: Annotated[int | None, typer.Option(help="Cells per axis of the finest grid, a multiple of 4.")] = None,
 ) -> None:
     """Solve on three nested grids and compare with the exact answer: errors, ratios, orders; exit code 1 on a miss."""
     if name is None and parameter:
@@ -113,7 +114,8 @@ def verify(
     found = []
     with progress_bar("verifying", len(chosen)) as advance:
         for each in chosen:
-            found.append(cases.verify(cases.get(each, **_parameters(parameter))))
+            case = cases.get(each, **_parameters(parameter))
+            found.append(cases.verify(case, shape=None if cells is None else (cells,) * case.dim))
             advance(1)
     _print_verification(found)
     if any(result.passed is False for result in found):

@@ -69,6 +69,6 @@ def four_vortices(
         reason="∇·D = 0, so no interpretation saves the formula |D|^(−1/2) exp(−2BL/η): it misses by 16 % in total variation.",
         source=CHAUDHARI,
         balanced=kappa == 0.0,
-        finest=(128, 128),
-        level=1e-5,  # the walls at 5.5 standard deviations cut off 1e-7 of p, more where it is weighted with x²y⁴
+        finest=(256, 256),
+        level=2e-5,  # the walls at 5.5 standard deviations cut off 1e-7 of p, more where it is weighted with x²y⁴
     )
