@@ -38,6 +38,7 @@ OTHER = [  # away from the defaults, where a formula that happens to be right at
     ("limit-cycle", {"width": 0.35, "tilt": -0.2, "turning": -1.1}),
     ("underdamped-double-well", {"barrier": 0.6, "friction": 2.0, "temperature": 0.5}),
     ("linear-3d", {"turning": -0.4}),
+    ("deep-linear", {"learning_rate": 0.05, "l2": 0.0}),
     ("helix", {"spread": 0.4, "turning": -2.0, "waves": 0.6, "ratio": 2.0}),
 ]
 ALL = [*((name, {}) for name in EXACT), *OTHER]
@@ -47,7 +48,7 @@ IDS = [name + "".join(f" {value}" for value in changes.values()) for name, chang
 def points(case):
     """Where the density is not small: the middle of the box, at most 1.4 to each side."""
     middle, half = 0.5 * np.add(case.box.lower, case.box.upper), 0.5 * case.box.widths
-    reach = np.minimum(0.9 * half, 1.4)
+    reach = np.minimum((0.9 if max(half) > 1.0 else 0.4) * half, 1.4)
     return middle[:, None] + reach[:, None] * np.random.default_rng(51).uniform(-1.0, 1.0, (case.dim, 60))
 
 
@@ -344,6 +345,8 @@ def test_every_record_says_where_it_is_from_and_why():
         ("ornstein-uhlenbeck", {"hessian": (1.0, 2.0)}, "expected a matrix of shape"),
         ("rank-one-noise", {"hessian": ((1.0, 0.0), (0.0, 1.0))}, "noise that reaches every direction"),
         ("double-well", {"temperature": 0.0}, "temperature: expected a positive number"),
+        ("deep-linear", {"l2": 0.7}, "both weights die out"),
+        ("deep-linear", {"learning_rate": 4.0}, "expected less noise"),
         ("helix", {"waves": 1.0}, "expected spread > 0"),
         ("label-noise-3d", {"temperature": 0.3}, "expected 0 < ε < 0.25"),
         ("anisotropic-label-noise", {"temperature": 0.5}, "fourth moments exist"),

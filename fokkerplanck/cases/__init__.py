@@ -17,7 +17,7 @@ from .label_noise import anisotropic_label_noise, label_noise, label_noise_1d, l
 from .linear import brownian_gyrator, linear_3d, ornstein_uhlenbeck, ornstein_uhlenbeck_1d, rank_one_noise
 from .manufactured import manufactured
 from .rings import blowtorch, ring, tilted_ratchet
-from .sgd_on_data import breast_cancer, diabetes, iris, phase_retrieval, tanh_neuron
+from .sgd_on_data import breast_cancer, deep_linear, diabetes, iris, phase_retrieval, tanh_neuron
 from .swirls import heavy_swirl, swirl, tangential_noise
 from .verification import Convergence, Verification, verify
 from .wells import (
@@ -48,6 +48,7 @@ GALLERY: dict[str, Callable[..., Case]] = {
     "diabetes": diabetes,
     "tanh-neuron": tanh_neuron,
     "phase-retrieval": phase_retrieval,
+    "deep-linear": deep_linear,
     "iris": iris,
     "ornstein-uhlenbeck-1d": ornstein_uhlenbeck_1d,
     "double-well": double_well,

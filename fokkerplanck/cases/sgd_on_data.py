@@ -5,10 +5,14 @@ from __future__ import annotations
 from importlib.resources import as_file, files
 
 import numpy as np
+from numpy.polynomial import Chebyshev
 
 from .. import sgd
+from ..errors import InvalidInput
+from ..grid import Array, Box
+from ..process import DiffusionProcess
 from ..sgd import SGD, Dataset, linear_regression, logistic_regression, read_csv
-from .case import Case, from_sgd
+from .case import Case, Exact, boltzmann, from_sgd
 
 
 def breast_cancer(
@@ -114,6 +118,62 @@ def iris(
         "intercept is ten times stronger than that of the weights, and nearly in proportion to the curvature: a weak current.",
         reason="Three parameters, and a current so weak that only its error tells it from none.",
         source="R. A. Fisher, Ann. Eugenics 7, 179 (1936), doi:10.1111/j.1469-1809.1936.tb02137.x",
+    )
+
+
+def deep_linear(*, learning_rate: float = 0.1, batch_size: int = 4, l2: float = 0.05) -> Case:
+    r"""Two linear layers of one weight each, on the line :math:`w_1 = w_2 = w` to which they go: disease progression from bmi.
+
+    :math:`L = \tfrac1{4n}\sum_i (w^2x_i - y_i)^2 + \tfrac\lambda2 w^2`,
+    :math:`D = \tfrac\eta{2B}w^2\,\mathrm{Var}_i[(w^2x_i - y_i)x_i]`,
+    n = 442; :math:`p \propto D^{-1}\exp(-\int L'/D)`. In the plane of the two weights the noise has rank one and
+    :math:`w_1^2 - w_2^2` decays: there is no density there, but on this line.
+    """
+    if not (learning_rate > 0.0 and batch_size >= 1 and l2 >= 0.0):
+        raise InvalidInput(
+            f"expected learning_rate > 0, batch_size ≥ 1 and l2 ≥ 0, got {(learning_rate, batch_size, l2)}"
+        )
+    data = _shipped("diabetes.csv", ("bmi",)).standardised(target=True)
+    square, product = data.X[:, 0] ** 2, data.X[:, 0] * data.y
+    spread = np.cov(square, product, bias=True)
+    temperature = 0.5 * learning_rate / batch_size
+
+    def drift(w: Array) -> Array:
+        return -w * (w**2 * square.mean() - product.mean() + l2)
+
+    def diffusion(w: Array) -> Array:
+        variance = w**4 * spread[0, 0] - 2.0 * w**2 * spread[0, 1] + spread[1, 1]
+        return np.asarray(temperature * w**2 * variance)
+
+    depth = product.mean() - l2
+    if not depth > 0.0:
+        raise InvalidInput(
+            f"l2: expected less than {product.mean():.4g}, beyond which both weights die out, got {l2!r}"
+        )
+    lowest = np.sqrt(depth / square.mean())
+    width = np.sqrt(diffusion(lowest) / (2.0 * depth))
+    low, high = lowest - 8.0 * width, lowest + 8.0 * width
+    if not low > 0.0:
+        raise InvalidInput(
+            f"learning_rate / batch_size: expected less noise, got {learning_rate / batch_size:g}: at w = 0, within eight "
+            "standard deviations of the minimum, there is none, and the density is singular"
+        )
+    exponent = Chebyshev.interpolate(lambda w: drift(w) / diffusion(w), 120, domain=[low, high]).integ()
+    box = Box([low], [high])
+    density, _ = boltzmann(lambda w: np.log(diffusion(w[0])) - exponent(w[0]), box)
+    return Case(
+        name="deep-linear",
+        title="Two linear layers on diabetes data",
+        description="One weight after another, balanced: noise that dies out with the weights. In the plane "
+        "of the two there is no density, because the noise has rank one and their difference of squares decays.",
+        process=DiffusionProcess(drift, lambda w: diffusion(w)[None], dim=1, names=("w",)),
+        box=box,
+        exact=Exact(density, np.zeros_like, {"entropy_production": 0.0}),
+        settings={"learning_rate": learning_rate, "batch_size": batch_size, "l2": l2},
+        reason="What overparametrisation does to a density: find the line it lives on before solving for it.",
+        source="B. Efron, T. Hastie, I. Johnstone, R. Tibshirani, Ann. Statist. 32, 407 (2004), doi:10.1214/009053604000000067",
+        balanced=True,
+        finest=(256,),
     )
 
 
