@@ -255,7 +255,7 @@ def _print_verification(found: list[Verification]) -> None:
 
 def _wide_console() -> Console:
     """As wide as the terminal; in a file wide enough for the tables of the gallery."""
-    return Console(width=None if sys.stdout.isatty() else 120)
+    return Console(width=None if sys.stdout.isatty() else 140)
 
 
 def _add_convergence(table: Table, name: str, row: Convergence, *, end: bool) -> None:

@@ -21,19 +21,16 @@ class Exact:
 
     Attributes
     ----------
-    density, current : callable or None
+    density, current : callable
         Points of shape (d, ...) to p of shape (...), normalised on the whole space (in the box, where its walls are real),
-        and J of shape (d, ...). None where only numbers are known.
+        and J of shape (d, ...).
     scalars : mapping of str to float
         Exact numbers by name: ``entropy_production``, ``circulation`` (A_01), ``flux`` (round a periodic axis), …
-    moments : mapping of exponents to float
-        ⟨x^i y^j …⟩ by (i, j, …), of cases without a density.
     """
 
-    density: Callable[[Array], Array] | None
-    current: Callable[[Array], Array] | None
+    density: Callable[[Array], Array]
+    current: Callable[[Array], Array]
     scalars: Mapping[str, float]
-    moments: Mapping[tuple[int, ...], float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -49,6 +46,8 @@ class Case:
     sgd : SGD or None
         The chain behind the process, for cases on data.
     exact : Exact or None
+    moments : mapping of exponents to float
+        Exact ⟨x^i y^j …⟩ by (i, j, …), where no formula for the density is known.
     settings : mapping
         The parameters it was built with.
     reason : str
@@ -74,6 +73,7 @@ class Case:
     box: Box
     sgd: SGD | None = None
     exact: Exact | None = None
+    moments: Mapping[tuple[int, ...], float] = field(default_factory=dict)
     settings: Mapping[str, object] = field(default_factory=dict)
     reason: str = ""
     source: str = ""
@@ -91,11 +91,8 @@ class Case:
     @property
     def known(self) -> str:
         """What is exact, in words; empty where nothing is."""
-        if self.exact is None:
-            return ""
-        fields = [word for word, answer in (("p", self.exact.density), ("J", self.exact.current)) if answer is not None]
-        scalars = [name.replace("_", " ") for name in self.exact.scalars]
-        return ", ".join(fields + scalars + (["moments"] if self.exact.moments else []))
+        words = [] if self.exact is None else ["p", "J", *(name.replace("_", " ") for name in self.exact.scalars)]
+        return ", ".join(words + (["moments"] if self.moments else []))
 
 
 def integral(function: Callable[[Array], Array], box: Box, cells: int | None = None) -> float:

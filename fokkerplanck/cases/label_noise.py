@@ -80,7 +80,7 @@ def anisotropic_label_noise(
         description="Linear regression whose features differ in size: power-law tails with a current, and closed moments.",
         process=DiffusionProcess(lambda w: -a.reshape((2,) + (1,) * (w.ndim - 1)) * w, diffusion, dim=2),
         box=Box([-1e4, -1e4], [1e4, 1e4]),  # the share of the fourth moment beyond is about 1e-6
-        exact=Exact(None, None, {}, moments),
+        moments=moments,
         settings={"temperature": temperature, "curvatures": curvatures, "spread": spread},
         reason="What SGD on unequal features does: no formula for p, but numbers to check any that is proposed.",
         source=ZIYIN,

@@ -84,7 +84,7 @@ def rank_one_noise(*, hessian: Matrix = ((2.0, 1.0), (1.0, 1.0))) -> Case:
         settings={"hessian": hessian},
         finest=(256, 256),
         reach=6.5,
-        order=1.9,  # where there is no noise along an axis the corrected values are of second order too, with smaller errors
+        order=1.9,  # where there is no noise along an axis the corrected values are of second order too
     )
 
 
