@@ -189,6 +189,19 @@ def test_closed_moments():
     assert alike.moments[2, 0] == pytest.approx(cases.get("label-noise").exact.scalars["variance"], rel=1e-12)
 
 
+def test_the_line_of_two_linear_layers_is_that_of_the_model():
+    """On w1 = w2 both gradients are the same, and so is their noise, which has rank one."""
+    case = cases.get("deep-linear")
+    sgd = cases.get("diabetes").sgd
+    model = fp.sgd.deep_linear(sgd.model.X[:, 0], sgd.model.y, l2=0.05)
+    w = np.linspace(case.box.lower[0], case.box.upper[0], 5)
+    np.testing.assert_allclose(
+        model.gradient(np.stack([w, w])), -np.tile(case.process.drift(w[None]), (2, 1)), atol=1e-14
+    )
+    noise = 0.1 / (2 * 4) * model.noise_covariance(np.stack([w, w]))
+    np.testing.assert_allclose(noise, np.broadcast_to(case.process.diffusion(w[None]), (2, 2, 5)), rtol=1e-12)
+
+
 def test_the_balance_of_a_process_agrees():
     """What the record says of detailed balance is what the force says of the process."""
     for name in ("swirl", "brownian-gyrator", "label-noise", "mueller-brown", "mexican-hat", "maier-stein"):
