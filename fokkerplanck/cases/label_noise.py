@@ -87,7 +87,6 @@ def anisotropic_label_noise(
         balanced=bool(a[0] == a[1]),
         maps=Sinh(scale=0.3),
         finest=(256, 256),
-        order=1.9,  # the midpoint sum ∫p = 1 is of second order on stretched axes
         level=1e-5,
     )
 
@@ -171,6 +170,5 @@ def _isotropic(
         balanced=True,
         maps=Sinh(scale=scale) if stretched else None,
         finest={1: (256,), 2: (256, 256), 3: (64, 64, 64)}[d],
-        order=1.9 if stretched else 3.5,  # the midpoint sum ∫p = 1 is of second order on stretched axes
-        level=1e-8 if stretched else 2e-5,  # of what lies beyond the walls
+        level=(1e-5 if d == 3 else 1e-8) if stretched else 2e-5,  # of zero on 64³ cells; of what lies beyond the walls
     )

@@ -138,7 +138,6 @@ def heavy_swirl(
         balanced=c == 0.0,
         maps=Sinh(scale=1.0),
         finest=(128, 128),
-        order=1.9,  # the midpoint sum ∫p = 1 is of second order on stretched axes
     )
 
 
