@@ -30,9 +30,8 @@ ROUND_OFF = 1e-12  # a tensor assembled in double precision is symmetric and sem
 # Derivatives of D and sigma are taken by the fourth-order central stencil with this step, as a fraction of the box:
 # truncation (1e-3)^4 and round-off 1e-16/1e-3 both stay below 1e-12 for coefficients that vary on the box's scale.
 DERIVATIVE_STEP = 1e-3
-BLOCK = (
-    2**14
-)  # points at a time: the temporaries of a user's function stay in the cache, two to three times faster at 1024²
+# Points at a time: the temporaries of a user's function stay in the cache, two to three times faster at 1024².
+BLOCK = 2**14
 STENCIL = ((1, 8 / 12), (2, -1 / 12))
 
 

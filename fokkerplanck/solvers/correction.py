@@ -20,15 +20,11 @@ from .threads import in_planes
 LARGEST_DIRECT = {1: 2**40, 2: 2**14, 3: 2**12}
 # Cells up to which a factorisation takes a few GB at most, for systems on which the cycles do not converge
 LARGEST_RESCUE = {1: 2**40, 2: 2**19, 3: 2**15}
-SLOW = (
-    2.0  # cell Péclet number up to which the faces of the preconditioner carry the nonlinear flux, see docs/method.md
-)
+# Cell Péclet number up to which the faces of the preconditioner carry the nonlinear flux, see docs/method.md
+SLOW = 2.0
 DOMINANCE = 0.25  # of the other coefficients: an own coefficient below that share would make relaxation diverge
-REDUCTION, RESTART, CYCLES = (
-    1e-2,
-    12,
-    36,
-)  # a Newton step gains no more than its square, so two digits a step are enough
+# A Newton step gains no more than its square, so two digits a step are enough.
+REDUCTION, RESTART, CYCLES = 1e-2, 12, 36
 HOPELESS = 0.3  # reduction that 36 cycles must reach at least
 FLOOR = 1e-14  # residuals count with max(p/max p, FLOOR): tails that hold nothing must not lead
 

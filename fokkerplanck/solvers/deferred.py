@@ -33,10 +33,8 @@ REPEATS = 3  # of the correction where a factorisation makes them cheap …
 TAIL = 20.0  # of Φ above its least, two billionths of the peak: beyond, frozen faces keep the scheme's own flux
 CONVERGED = 0.03  # … unless one was this much smaller than the first
 NOTICED = 0.1  # share of doubts in what drives the estimate, below which they are not solved for
-SMALLEST_RATIO, LARGEST_RATIO = (
-    0.3,
-    3.0,
-)  # by which a correction may change a density; where it would change more, it fails
+# By which a correction may change a density; where it would change more, it is cut short.
+SMALLEST_RATIO, LARGEST_RATIO = 0.3, 3.0
 
 
 FAR = 0.25  # a correction that would move more of the probability, or

@@ -20,9 +20,8 @@ from .transfer import prolong, restrict_cells, restrict_faces
 STRIP = 1 / 32  # of the cells along each wall, where probability counts as sitting at the wall
 # What double precision leaves of zero, as a share of the mass or of the one-way fluxes that cancel in a current.
 ROUND_OFF = 1e-12
-SLOWEST = (
-    2.0**0.5
-)  # ratio of estimates on successive grids where they fall like a singular density's at a wall, order ½
+# Ratio of estimates on successive grids below which none is believed: order ½, of densities like x^(−½) at a wall.
+SLOWEST = 2.0**0.5
 SURPRISE = 2.0  # times its estimated error: a change to the next grid beyond that says that the estimates are too small
 
 

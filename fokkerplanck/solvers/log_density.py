@@ -277,7 +277,8 @@ def _central(
         faster = solve_level(
             coefficients, level.phi, steepest=steepest, fastest=np.inf, linear_solver=linear_solver, rough=rough
         )
-    except Stalled:
+    except Stalled as error:
+        record["central_stalled"] = str(error)
         return level
     if faster.regular_mass > level.regular_mass:
         record["central"] = True
