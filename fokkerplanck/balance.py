@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 # Errors by which a number must exceed zero: the error itself is known to about a factor of two.
 BROKEN = 2.0
 TURNING = 4.0  # and for the largest of the many of a curl
-SIGNIFICANT = (
-    1e-3  # probability that the chains of a balanced process sweep so large an area: one false alarm in a thousand
-)
+# Probability that the chains of a balanced process sweep so large an area: one false alarm in a thousand
+SIGNIFICANT = 1e-3
 SAMPLES = {1: 256, 2: 64, 3: 24}  # cells per axis on which a process is examined, if no grid is given
 
 

@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 # Steps of the differences of ω in cells, and the scale of those of D (a thousandth of it is their step), in shares of that of
 # the solver. Everything of a point stays inside its cell: two steps of 1/16 and two of 1/10 are 0.33 cells.
 COARSE, FINE = (1 / 16, 1.0), (1 / 32, 0.5)
-NEIGHBOURHOOD = (
-    5  # points along every axis whose largest difference counts: at one point two differences may agree by accident
-)
+# Points along every axis whose largest difference counts: at one point two differences may agree by accident
+NEIGHBOURHOOD = 5
 ULPS = 4  # roundings in a difference
 SCATTER = 20240717  # seed of the points at random: any, but the same verdict every time
 RANGE = 1e-9  # share of u outside the range of D that differences of D may leave there

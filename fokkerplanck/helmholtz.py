@@ -20,9 +20,8 @@ from .results import Solution
 if TYPE_CHECKING:
     import xarray as xr
 
-ROUND_OFF = (
-    1e-12  # difference of the two copies of a periodic face, as a share of the largest face value, that counts as none
-)
+# Difference of the two copies of a periodic face, as a share of the largest face value, that counts as none
+ROUND_OFF = 1e-12
 
 NEWTON_STEPS = 5  # from less than a cell away: the error is squared every time
 

@@ -24,9 +24,8 @@ REACHED = 0.99  # share of the cells with a curl, whose curl the colours reach
 LEVELS = (0.001, 0.05, 0.5)  # of a density, whose lines are drawn, in shares of its maximum
 EDGE = 1e-3  # of the largest production, where its map ends: a quarter of a colour
 ZERO = "zero within its error"
-EVEN = (
-    1e-6  # relative scatter of a curl that is the same everywhere: above that of differences, below what colours show
-)
+# Relative scatter of a curl that is the same everywhere: above that of differences, below what colours show
+EVEN = 1e-6
 
 
 def entropy_production(

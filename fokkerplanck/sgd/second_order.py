@@ -19,9 +19,8 @@ from .loss import Expansion, Loss
 
 Array = NDArray[np.float64]
 
-POSITIVE = (
-    1e-9  # smallest eigenvalue of D̃, in units of D, that counts as positive: that of rank-deficient noise is round-off
-)
+# Smallest eigenvalue of D̃, in units of D, that counts as positive: that of rank-deficient noise is round-off
+POSITIVE = 1e-9
 
 
 @dataclass

@@ -19,9 +19,8 @@ Array = NDArray[np.float64]
 
 # Axes of the noise below this share of the largest carry round-off of the covariance, which is squared: 1e-16
 FLAT = 1e-7
-SAME = (
-    1e-9  # two ways to sum the same covariance differ by round-off; other noise of a share below this does not matter
-)
+# Two ways to sum the same covariance differ by round-off; other noise of a share below this does not matter
+SAME = 1e-9
 NOISES = ("minibatch", "skewed", "gaussian")
 
 

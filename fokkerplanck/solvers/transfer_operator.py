@@ -50,9 +50,8 @@ ALONG = 4  # Gauss–Legendre points on the line of a step, exact for cubic poly
 # the law, not to fit it.
 SETTLED = 0.1
 SWEEPS = 4
-LEAVING = (
-    1e-5  # of the probability may step off the grid per relaxation time; what it moves of the moments is of that size
-)
+# Of the probability may step off the grid per relaxation time; what it moves of the moments is of that size
+LEAVING = 1e-5
 RESIDUAL = 1e-7  # ‖πT − π‖₁ over the spectral gap: how far π may be from the left eigenvector, in probability
 MODES = 6  # eigenvalues computed; those beyond the second serve Arnoldi's method as a buffer
 KRYLOV = 40

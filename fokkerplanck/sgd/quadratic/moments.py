@@ -35,9 +35,8 @@ EIGENVALUE = 1e-12  # relative tolerance of eigenvalues, and of the limit of the
 EDGE = 1e-9  # the response is infinite at the limit of the mean; this near to it no factor is told from it
 SMALLEST = 1e-15  # of the limit of the mean; features of that kurtosis are none
 STEPS = 500  # of the power method; 10 to 30 are usual
-SHIFT = (
-    0.25  # of the eigenvalue sought: one of the opposite sign and the same size does not keep the method from settling
-)
+# Of the eigenvalue sought: one of the opposite sign and the same size does not keep the method from settling
+SHIFT = 0.25
 
 
 @dataclass(frozen=True, eq=False)
