@@ -27,7 +27,7 @@ from .force import Force, force
 from .grid import Box, Grid
 from .helmholtz import Extremum, HelmholtzSplit, helmholtz
 from .maps import Algebraic, Edges, Sinh, Uniform
-from .measured import Measured, current_fields, density_error, measure
+from .measured import Measured, current_fields, density_error, measure, total_variation
 from .nonequilibrium import NonEquilibrium, cycle_affinity, nonequilibrium
 from .process import DiffusionProcess
 from .results import Solution, load
@@ -114,6 +114,7 @@ __all__ = [
     "stationary_distribution",
     "steps_needed",
     "swept_areas",
+    "total_variation",
 ]
 
 

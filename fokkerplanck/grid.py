@@ -20,7 +20,7 @@ edges are the images of the reference cells' edges and its cell centres the imag
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from typing import Any
@@ -273,6 +273,40 @@ class Grid:
     def cell_points(self) -> Array:
         """Coordinates of every cell centre, shape (d, *shape)."""
         return np.stack(np.meshgrid(*map(self.centers, range(self.dim)), indexing="ij"))
+
+    def normalised(self, log_density: Callable[[Array], ArrayLike]) -> Array:
+        r"""A density known up to a factor, at the cell centres: :math:`q = e^f/\sum e^f\Delta V`, shape ``shape``.
+
+        Parameters
+        ----------
+        log_density : callable
+            f, from points (d, ...) to (...). Minus infinity where there is no probability.
+
+        Raises
+        ------
+        InvalidInput
+            For values of another shape, NaN, plus infinity, and no probability anywhere.
+
+        Examples
+        --------
+        >>> grid = Grid(Box([-8.0], [8.0]), (128,))
+        >>> float(grid.normalised(lambda x: -0.5 * x[0] ** 2).max().round(3))  # 1/√2π
+        0.398
+        """
+        values = np.asarray(log_density(self.cell_points()), dtype=float)
+        if values.shape != self.shape:
+            raise InvalidInput(
+                f"log_density: expected values of shape {self.shape} at points of shape {(self.dim, *self.shape)}, got "
+                f"{values.shape}"
+            )
+        largest = float(values.max())
+        if not math.isfinite(largest):
+            raise InvalidInput(
+                f"log_density: expected a finite largest value, got {largest}: the logarithm of a density is a number, or "
+                "minus infinity where there is no probability"
+            )
+        weights = np.exp(values - largest)
+        return np.asarray(weights / (weights * self.cell_volumes).sum())
 
     def face_shape(self, axis: int) -> tuple[int, ...]:
         """Shape of an array on the faces normal to one axis."""

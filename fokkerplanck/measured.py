@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from . import currents
 from .grid import Array
@@ -200,6 +201,43 @@ def density_error(solution: Solution) -> xr.DataArray:
     """
     values = _pointwise(solution, lambda s: np.exp(-s.phi)[None], weighted=False, known=solution.error)
     return solution.on_cells(values, "error of the probability density", solution.density.attrs["units"])
+
+
+def total_variation(solution: Solution, log_density: Callable[[Array], ArrayLike]) -> Measured:
+    r"""How far a formula for the density is from a solution: :math:`\tfrac12\int|p - q|`, between 0 and 1.
+
+    Parameters
+    ----------
+    solution : Solution
+    log_density : callable
+        ln q up to a constant, from points (d, ...) to (...); q is normalised in the box (:meth:`Grid.normalised`), and has
+        to fit in it as p does.
+
+    Returns
+    -------
+    Measured
+        The error is that of the solution and of its sums over cells; what a wall cuts off is not in it.
+
+    Raises
+    ------
+    InvalidInput
+        As :meth:`Grid.normalised`.
+
+    Examples
+    --------
+    >>> import fokkerplanck as fp
+    >>> noise = fp.DiffusionProcess(lambda w: -w, lambda w: 0.1 * (1 + w[None] ** 2), dim=1)
+    >>> sol = fp.solve_stationary(noise, fp.Box([-6], [6]), shape=(256,))
+    >>> total_variation(sol, lambda w: -6 * np.log1p(w[0] ** 2)).zero  # exactly p
+    True
+    >>> round(total_variation(sol, lambda w: -0.5 * w[0] ** 2 / 0.1).value, 3)  # exp(−L/T)
+    0.021
+    """
+
+    def distance(s: Solution) -> float:
+        return 0.5 * float((np.abs(np.exp(-s.phi) - s.grid.normalised(log_density)) * s.grid.cell_volumes).sum())
+
+    return measure(solution, distance, smooth=False)
 
 
 def _pointwise(
