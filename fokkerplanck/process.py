@@ -194,6 +194,45 @@ class DiffusionProcess:
     def __repr__(self) -> str:
         return f"DiffusionProcess(dim={self.dim}, interpretation={self.interpretation!r}, names={self.names})"
 
+    def interpreted(self, interpretation: str) -> DiffusionProcess:
+        r"""Another process of the same drift b and the same D or σ: that with the noise evaluated elsewhere.
+
+        Parameters
+        ----------
+        interpretation : {"ito", "stratonovich", "isothermal"}
+
+        Raises
+        ------
+        InvalidInput
+            For an unknown interpretation, and ``"stratonovich"`` of a process of several variables that was given by D.
+
+        Examples
+        --------
+        >>> DiffusionProcess(lambda x: -x, lambda x: 1 + x[None] ** 2, dim=1).interpreted("isothermal")
+        DiffusionProcess(dim=1, interpretation='isothermal', names=('x',))
+        """
+        if self.formulas is not None:
+            given = self.formulas
+            return self.from_sympy(
+                given.drift,
+                given.diffusion if given.noise is None else None,
+                symbols=given.symbols,
+                noise=given.noise,
+                interpretation=interpretation,
+                names=self.names,
+            )
+        process = DiffusionProcess(
+            self._drift,
+            self._diffusion,
+            noise=self._noise,
+            dim=self.dim,
+            interpretation=interpretation,
+            divergence=None if interpretation == "stratonovich" else self._divergence,
+            names=self.names,
+        )
+        process._uniform_noise = self._uniform_noise
+        return process
+
     def drift(self, x: Array) -> Array:
         """Drift b as given, shape (d, ...), at points of shape (d, ...)."""
         return _evaluate(self._drift, x, (self.dim,), "drift")

@@ -166,3 +166,32 @@ def test_round_off_asymmetry_is_no_error():
     tensor = np.array([[1.0, 0.1 + 0.2], [0.3, 1.0]])  # 0.1 + 0.2 ≠ 0.3 in double precision
     assert tensor[0, 1] != tensor[1, 0]
     assert solve(diffusion=tensor).error < 1.0
+
+
+def test_another_interpretation_is_the_process_that_would_have_been_made_with_it():
+    by_noise = fp.DiffusionProcess(lambda x: -x, noise=rotating, dim=2, names=("a", "b"))
+    by_tensor = fp.DiffusionProcess(lambda x: -x, tensor, dim=2, divergence=lambda x: divergence(tensor, x))
+    for convention in ("ito", "isothermal", "stratonovich"):
+        there = by_noise.interpreted(convention)
+        made = fp.DiffusionProcess(lambda x: -x, noise=rotating, dim=2, interpretation=convention)
+        assert (there.interpretation, there.names) == (convention, ("a", "b"))
+        assert (there.current_velocity(POINTS, SCALE) == made.current_velocity(POINTS, SCALE)).all()
+        back = there.interpreted("ito")
+        assert (back.current_velocity(POINTS, SCALE) == by_noise.current_velocity(POINTS, SCALE)).all()
+    assert by_tensor.interpreted("isothermal").interpreted("ito").differenced is False  # its divergence is kept
+    with pytest.raises(fp.InvalidInput, match="expected noise=σ, got diffusion=D"):
+        by_tensor.interpreted("stratonovich")
+    with pytest.raises(fp.InvalidInput, match="expected one of"):
+        by_tensor.interpreted("anti-Itô")
+
+
+def test_another_interpretation_keeps_constant_noise_and_formulas():
+    assert (
+        fp.DiffusionProcess(lambda x: -x, 0.5, dim=2).interpreted("isothermal").interpreted("ito").differenced is False
+    )
+    sympy = pytest.importorskip("sympy")
+    x, y = sympy.symbols("x y", real=True)
+    process = fp.DiffusionProcess.from_sympy([-x, -y], sympy.diag(1 + x**2, 1), symbols=(x, y))
+    there = process.interpreted("isothermal")
+    assert sympy.Matrix([[-x, -y]]) == there.formulas.velocity.T
+    assert sympy.Matrix([[-3 * x, -y]]) == process.formulas.velocity.T
