@@ -9,6 +9,7 @@ import numpy as np
 
 from ..balance import detailed_balance
 from ..grid import Array, Box
+from ..measured import total_variation
 from ..process import DiffusionProcess
 from ..sgd import linear_regression
 from ..sgd.quadratic import ornstein_uhlenbeck
@@ -118,13 +119,12 @@ def _against_the_formula() -> Any:
     from .. import plotting as plot
 
     solution, loss = problems.vortices_solution(1, 1, 1, 1), problems.vortices(1, 1, 1, 1)[1]
-    x = solution.grid.cell_points()
-    middle, volume = x.shape[2] // 2, solution.grid.cell_volume
-    formula = problems.normalised(solution, -loss(x) - 0.5 * np.log((1 + x[0] ** 2) * (1 + x[1] ** 2))) / volume
-    boltzmann = problems.normalised(solution, -loss(x)) / volume
+    grid, middle = solution.grid, solution.grid.shape[1] // 2
+    formula = grid.normalised(lambda x: -loss(x) - 0.5 * np.log((1 + x[0] ** 2) * (1 + x[1] ** 2)))
+    boltzmann = grid.normalised(problems.boltzmann(loss))
     lines = {"solved": np.asarray(solution.density), "eq. 29": formula, "exp(−L)": boltzmann}
     cut = {name: values[:, middle] for name, values in lines.items()}
-    return plot.curves(x[0, :, 0], cut, xlabel="x", ylabel="p(x, 0), D = diag(1 + y², 1 + x²)")[0]
+    return plot.curves(grid.centers(0), cut, xlabel="x", ylabel="p(x, 0), D = diag(1 + y², 1 + x²)")[0]
 
 
 @declare(
@@ -149,33 +149,40 @@ def determinant() -> Iterator[Finding]:
     stored = expected("E5")
     for key, (parameters, name) in cases.items():
         solution, (process, loss) = problems.vortices_solution(*parameters), problems.vortices(*parameters)
-        x = solution.grid.cell_points()
-        volume = np.log(np.linalg.det(np.moveaxis(process.diffusion(x), (0, 1), (-2, -1))))
-        away = problems.distance(solution, problems.normalised(solution, -loss(x) - 0.5 * volume))
+
+        def formula(x: Array, process: Any = process, loss: Any = loss) -> Array:
+            volume = np.log(np.linalg.det(np.moveaxis(process.diffusion(x), (0, 1), (-2, -1))))
+            return np.asarray(-loss(x) - 0.5 * volume)
+
+        away = total_variation(solution, formula).value
         yield Finding(f"total variation from the formula, {name}", away, 0.0, *STORED_TV)
         yield Finding(
             f"total variation from the formula, {name}, stored", away, stored[key]["eq29"], *STORED_TV, of="correct"
         )
-        plain = problems.distance(solution, problems.normalised(solution, -loss(x)))
+        plain = total_variation(solution, problems.boltzmann(loss)).value
         yield Finding(f"total variation from exp(−L), {name}", plain, stored[key]["boltz"], *STORED_TV, of="correct")
     solution = problems.linear_solution()
-    gibbs = problems.distance(solution, problems.normalised(solution, -_loss(solution.grid.cell_points()) / 0.75))
+    gibbs = total_variation(solution, problems.boltzmann(_loss, 0.75)).value
     linear = expected("E1")["TV_eq29_eps0.75"]
     yield Finding("total variation from exp(−L/0.75), constant Σ", gibbs, linear, *STORED_TV, of="correct")
     for temperature in (0.05, 0.1, 0.2):
         line = problems.label_noise("ito", temperature)
-        w = line.grid.cell_points()[0]
-        away = problems.distance(line, problems.normalised(line, -0.5 * np.log1p(2 * w**2) - 0.5 * w**2 / temperature))
+
+        def on_a_line(w: Array, T: float = temperature) -> Array:
+            return np.asarray(-0.5 * np.log1p(2 * w[0] ** 2) - 0.5 * w[0] ** 2 / T)
+
+        away = total_variation(line, on_a_line).value
         row = expected("C21")["oneD_TV_eq29_vs_ito"][f"{temperature:g}"]
         yield Finding(
             f"total variation from the formula, label noise, ε = {temperature:g}", away, row, *SOLVED, of="correct"
         )
     metric = solve_stationary(_riemannian(), Box([-5.5] * 2, [5.5] * 2), shape=(128, 128), progress=False)
-    x = metric.grid.cell_points()
-    exact = problems.normalised(metric, -0.5 * (x**2).sum(axis=0) - 0.5 * np.log((1 + x[0] ** 2) * (1 + x[1] ** 2)))
+    exact = total_variation(
+        metric, lambda x: -0.5 * (x**2).sum(axis=0) - 0.5 * np.log((1 + x[0] ** 2) * (1 + x[1] ** 2))
+    )
     yield Finding(
         "total variation from the formula, Riemannian Langevin",
-        problems.distance(metric, exact),
+        exact.value,
         0.0,
         *STORED_TV,
         of="correct",

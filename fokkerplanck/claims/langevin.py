@@ -13,6 +13,7 @@ from scipy.special import gamma
 from ..errors import HeavyTails, NoStationaryState
 from ..grid import Array, Box
 from ..maps import Sinh
+from ..measured import total_variation
 from ..process import DiffusionProcess
 from ..results import Solution
 from ..sgd import SGD, linear_regression
@@ -216,11 +217,10 @@ def _beside_boltzmann() -> Any:
     from ..plotting import curves  # loads matplotlib
 
     solution, loss = problems.vortices_solution(1, 1, 1, 0), problems.vortices(1, 1, 1, 0)[1]
-    x = solution.grid.cell_points()
-    middle = x.shape[2] // 2
-    boltzmann = problems.normalised(solution, -loss(x)) / solution.grid.cell_volume
+    grid, middle = solution.grid, solution.grid.shape[1] // 2
+    boltzmann = grid.normalised(problems.boltzmann(loss))
     lines = {"solved": np.asarray(solution.density)[:, middle], "exp(−L)": boltzmann[:, middle]}
-    return curves(x[0, :, 0], lines, xlabel="x", ylabel="p(x, 0), D = diag(1 + y², 1)")[0]
+    return curves(grid.centers(0), lines, xlabel="x", ylabel="p(x, 0), D = diag(1 + y², 1)")[0]
 
 
 @declare(
@@ -237,19 +237,17 @@ def _beside_boltzmann() -> Any:
 )
 def boltzmann() -> Iterator[Finding]:
     flat = _well(0.5)
-    x = flat.grid.cell_points()
-    law = problems.normalised(flat, -_loss_of_well(x) / 0.5)
-    yield Finding("total variation to exp(−L/D), double well, D = 0.5", problems.distance(flat, law), 0.0, *CELLS)
+    near = total_variation(flat, problems.boltzmann(_loss_of_well, 0.5)).value
+    yield Finding("total variation to exp(−L/D), double well, D = 0.5", near, 0.0, *CELLS)
     current = float(np.abs(np.asarray(flat.current)).sum() * flat.grid.cell_volume)
     yield Finding("∫|J|, double well, D = 0.5", current, 0.0, 1e-6, "the solver's current at equilibrium")
     tilted = _well(np.diag([0.5, 0.25]))
     for D in (0.25, 0.5):
-        off = problems.distance(tilted, problems.normalised(tilted, -_loss_of_well(tilted.grid.cell_points()) / D))
+        off = total_variation(tilted, problems.boltzmann(_loss_of_well, D)).value
         yield Finding(f"total variation to exp(−L/{D}), D = diag(0.5, 0.25)", off, 0.0, *CELLS, of="beyond")
     stored = expected("E5")["a"]
     solution, loss = problems.vortices_solution(1, 1, 1, 0), problems.vortices(1, 1, 1, 0)[1]
-    law = problems.normalised(solution, -loss(solution.grid.cell_points()))
-    found = problems.distance(solution, law)
+    found = total_variation(solution, problems.boltzmann(loss)).value
     yield Finding("total variation to exp(−L), D = diag(1 + y^2, 1)", found, 0.0, *CELLS, of="beyond")
     name = "total variation to exp(−L), D = diag(1 + y^2, 1), stored"
     yield Finding(name, found, stored["TV_boltz"], *STORED_TV, of="correct")

@@ -98,13 +98,6 @@ def label_noise_tensor(a: tuple[float, float], temperature: float = 0.1) -> Diff
     return DiffusionProcess(lambda w: -np.einsum("i,i...->i...", A, w), diffusion, dim=2)
 
 
-def normalised(solution: Solution, log_density: Array) -> Array:
-    """Cells of a density given up to a factor, on the solution's grid."""
-    weight = np.exp(log_density - log_density.max()) * solution.grid.cell_volumes
-    return np.asarray(weight / weight.sum())
-
-
-def distance(solution: Solution, cells: Array) -> float:
-    """Total variation between a solution and probabilities of cells."""
-    own = np.asarray(solution.density) * solution.grid.cell_volumes
-    return 0.5 * float(np.abs(own - cells).sum())
+def boltzmann(loss: Callable[[Array], Array], temperature: float = 1.0) -> Callable[[Array], Array]:
+    """The logarithm of exp(−L/T)."""
+    return lambda x: np.asarray(-loss(x) / temperature)
