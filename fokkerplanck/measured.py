@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import currents
+from .errors import InvalidInput
 from .grid import Array
 from .maps import Edges
 from .results import Solution
@@ -203,25 +204,26 @@ def density_error(solution: Solution) -> xr.DataArray:
     return solution.on_cells(values, "error of the probability density", solution.density.attrs["units"])
 
 
-def total_variation(solution: Solution, log_density: Callable[[Array], ArrayLike]) -> Measured:
-    r"""How far a formula for the density is from a solution: :math:`\tfrac12\int|p - q|`, between 0 and 1.
+def total_variation(solution: Solution, other: Solution | Callable[[Array], ArrayLike]) -> Measured:
+    r"""How far two densities are apart: :math:`\tfrac12\int|p - q|`, between 0 and 1.
 
     Parameters
     ----------
     solution : Solution
-    log_density : callable
-        ln q up to a constant, from points (d, ...) to (...); q is normalised in the box (:meth:`Grid.normalised`), and has
-        to fit in it as p does.
+        p.
+    other : Solution or callable
+        q: another solution, on the same grids, or ln q up to a constant, from points (d, ...) to (...). A formula is
+        normalised in the box (:meth:`Grid.normalised`), and has to fit in it as p does.
 
     Returns
     -------
     Measured
-        The error is that of the solution and of its sums over cells; what a wall cuts off is not in it.
+        The error is that of the solutions and of sums over cells; what a wall cuts off is not in it.
 
     Raises
     ------
     InvalidInput
-        As :meth:`Grid.normalised`.
+        If the grids of two solutions differ, and as :meth:`Grid.normalised`.
 
     Examples
     --------
@@ -234,10 +236,32 @@ def total_variation(solution: Solution, log_density: Callable[[Array], ArrayLike
     0.021
     """
 
-    def distance(s: Solution) -> float:
-        return 0.5 * float((np.abs(np.exp(-s.phi) - s.grid.normalised(log_density)) * s.grid.cell_volumes).sum())
+    def density(s: Solution) -> Array:
+        if not isinstance(other, Solution):
+            return s.grid.normalised(other)
+        if s is solution.check and other.check is not None:
+            return np.exp(-other.check.phi)
+        return np.exp(-next(level.phi for level in (other, *other.coarser) if level.grid.shape == s.grid.shape))
 
+    def distance(s: Solution) -> float:
+        return 0.5 * float((np.abs(np.exp(-s.phi) - density(s)) * s.grid.cell_volumes).sum())
+
+    if isinstance(other, Solution):
+        _check_grids(solution, other)
     return measure(solution, distance, smooth=False)
+
+
+def _check_grids(solution: Solution, other: Solution) -> None:
+    (edges, shapes), (others, other_shapes) = (
+        ([s.grid.edges(a) for a in range(s.grid.dim)], [s.grid.shape, *(c.grid.shape for c in s.coarser)])
+        for s in (solution, other)
+    )
+    same = shapes == other_shapes and all(map(np.array_equal, edges, others))
+    if not same:
+        raise InvalidInput(
+            f"other: expected a solution on the same grids, {shapes} in {solution.grid.box}, got {other_shapes} in "
+            f"{other.grid.box}. Solve both with the same box, shape= and maps="
+        )
 
 
 def _pointwise(

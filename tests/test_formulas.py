@@ -61,3 +61,30 @@ def test_the_exact_density_has_no_distance_and_the_loss_has() -> None:
 def test_densities_apart_are_a_distance_of_one() -> None:
     solution = fp.solve_stationary(fp.DiffusionProcess(lambda x: -x, 0.01, dim=1), fp.Box([-8.0], [8.0]), shape=(512,))
     assert fp.total_variation(solution, lambda x: -50.0 * (x[0] - 6.0) ** 2).value == pytest.approx(1.0, abs=1e-12)
+
+
+def test_two_solutions_are_apart_by_what_their_exact_densities_are() -> None:
+    process = fp.DiffusionProcess(lambda w: -w, lambda w: 0.1 * (1 + 2 * w[None] ** 2), dim=1)
+    settings = {"shape": (512,), "maps": fp.Sinh(scale=0.3)}
+    ito, isothermal = (
+        fp.solve_stationary(process.interpreted(convention), fp.Box([-30.0], [30.0]), **settings)
+        for convention in ("ito", "isothermal")
+    )
+    powers = [fp.total_variation(ito, lambda w, m=m: -m * np.log1p(2 * w[0] ** 2)).value for m in (3.5, 2.5)]
+    apart = fp.total_variation(ito, isothermal)
+    assert powers[0] < 1e-8
+    assert apart.value == pytest.approx(powers[1], abs=1e-8)  # both solved to 1e-9
+    assert apart.error < 0.05 * apart.value
+    assert fp.total_variation(ito, ito).zero
+    backwards = fp.total_variation(isothermal, ito)
+    assert (backwards.value, backwards.error) == (apart.value, apart.error)
+
+
+@pytest.mark.parametrize("change", [{"shape": (32,)}, {"maps": fp.Sinh(scale=1.0)}, {"box": fp.Box([-6.0], [7.0])}])
+def test_solutions_on_other_grids_are_refused(change) -> None:
+    process, settings = fp.DiffusionProcess(lambda x: -x, 0.5, dim=1), {"box": fp.Box([-6.0], [6.0]), "shape": (64,)}
+    first = fp.solve_stationary(process, **settings)
+    with pytest.raises(
+        fp.InvalidInput, match=r"expected a solution on the same grids, .* Solve both with the same box"
+    ):
+        fp.total_variation(first, fp.solve_stationary(process, **settings | change))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..measured import total_variation
 from ..sgd import SGD, linear_regression
 from ..sgd.quadratic import data_regression, diffusion_moments, second_moments
 from ..sgd.simulation import simulate
@@ -78,8 +79,7 @@ def equation() -> Iterator[Finding]:
         variance = float(solution.covariance[0, 0])
         yield Finding(f"variance on a grid, {INTERPRETATIONS[key]}", variance, row["var"][key], *SOLVED, of="correct")
     for key in ("strat", "hk"):
-        apart = np.asarray(solutions[key].density) - np.asarray(ito.density)  # on the same grid
-        found = 0.5 * float((np.abs(apart) * ito.grid.cell_volumes).sum())
+        found = total_variation(ito, solutions[key]).value
         yield Finding(f"total variation between Itô and {INTERPRETATIONS[key]}", found, row[key], *SOLVED, of="correct")
 
 
