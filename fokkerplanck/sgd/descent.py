@@ -16,7 +16,7 @@ from ..grid import Box, Grid
 from ..process import DiffusionProcess
 from ..solvers.hermite import Moments, chain_moments
 from .loss import Loss
-from .rule import check_diffusion, check_options
+from .rule import check_diffusion, check_noise, check_options
 from .run import Run
 from .second_order import SecondOrder
 from .simulation import Randomness, simulate
@@ -61,7 +61,8 @@ class SGD:
     label_noise : float
         Standard deviation of normal noise added to the target of every sample drawn, for losses that have one.
     injected_noise : float
-        T ≥ 0, of isotropic noise :math:`\sqrt{2T\eta}\,\xi` added to every step: a diffusion T·I besides.
+        T ≥ 0, of isotropic noise :math:`\sqrt{2T\eta}\,\xi` added to every step: a diffusion T·I besides. With momentum it is
+        added to v.
     noise : {"minibatch", "gaussian", "stable"}
         What is beside the mean gradient: exact minibatches; normal noise of the same covariance, at every θ; or the same with
         α-stable tails, :math:`\sqrt{W}` times it, W being one-sided stable with exponent α/2 (``alpha=2``: normal). The
@@ -199,6 +200,28 @@ class SGD:
         deviations = np.sqrt(np.diag(self.covariance()))
         steps = DIFFERENCE * np.where(deviations > 0.0, deviations, 1.0)
         return SecondOrder(self.model, self.learning_rate, self.noise_scale, steps, skewness)
+
+    def gradient_covariance(self, theta: ArrayLike) -> Array:
+        r"""Covariance C of the gradient that a step takes, all its noise counted, shape (d, d, ...); without momentum, 2D/η.
+
+        .. math:: C = \frac\Sigma B\Big[\cdot\frac{n-B}{n-1}\Big] + \frac{\sigma^2}B\langle xx^\top\rangle + \frac{2T}\eta I
+
+        with the label noise σ of a linear regression and the injected noise T.
+
+        Parameters
+        ----------
+        theta : array_like, shape (d, ...)
+
+        Raises
+        ------
+        InvalidInput
+            As `process`, but for momentum, which does not matter here.
+        """
+        scale = self._independent_scale
+        check_noise(self)
+        noise = self.model.noise_covariance(np.asarray(theta, dtype=float))
+        extra = self._constant_noise.reshape(self.model.dim, self.model.dim, *[1] * (noise.ndim - 2))
+        return np.asarray((scale * noise + extra) * (2.0 / self.learning_rate))
 
     def covariance(self) -> Array:
         r"""Covariance S of the diffusion linearised at θ*: :math:`HS + SH = 2D(\theta^*)`, shape (d, d).
