@@ -139,6 +139,36 @@ def test_linear_circulation_is_that_of_the_lyapunov_equation(cancer):
     assert sigma == pytest.approx((h[0] - h[1]) ** 2 * c[0, 1] ** 2 / (h.sum() * np.linalg.det(C)), rel=1e-9)
 
 
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_with_momentum_the_linearised_chain_predicts_and_nothing_is_said_of_entropy(cancer, nesterov):
+    plain = replace(cancer[0], learning_rate=0.1)
+    sgd = replace(plain, momentum=0.8, nesterov=nesterov)
+    run = sgd.simulate(chains=256, steps=2000, rng=46)
+    test = fp.area_test(run, sgd=sgd)
+    # the noise away from the minimum, which linearising leaves out, is worth a few per cent here
+    assert abs(test.measured[0] - test.predicted[0]) < 4 * test.error[0] + 0.05 * test.predicted[0]
+    assert test.predicted[0] > 4 * linear_circulation(plain)[0][0, 1]  # five times hotter
+    assert test.entropy_production is None
+    assert test.steps_needed is None
+    assert any("No bound on the entropy production" in remark for remark in test.remarks)
+
+
+def test_epochs_have_no_prediction_and_that_is_said(cancer):
+    sgd = replace(cancer[0], sampling="epoch")
+    test = fp.area_test(sgd.simulate(chains=64, steps=200, rng=47), sgd=sgd)
+    assert test.predicted is None
+    assert any("No prediction: sampling='epoch'" in remark for remark in test.remarks)
+
+
+def test_noise_without_a_direction_has_an_area_and_no_entropy_production():
+    """All samples along one line: D of rank one. The area of the Lyapunov equation stays."""
+    x = np.outer([1.0, -2.0, 0.5, 3.0], [1.0, 2.0])
+    sgd = fp.sgd.SGD(fp.sgd.linear_regression(x, [1.0, 0.0, 2.0, -1.0], l2=0.3), learning_rate=0.01, batch_size=1)
+    area, sigma = linear_circulation(sgd)
+    assert sigma is None
+    assert abs(area[0, 1]) < 1e-12 * np.abs(sgd.covariance()).max()  # noise along an eigenvector of H turns nothing
+
+
 def test_short_burn_in_is_remarked(cancer):
     sgd, sol, _ = cancer
     run = sgd.simulate(grid=sol.grid, chains=512, steps=20, burn_in=0, rng=45, progress=False)
