@@ -60,6 +60,8 @@ bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/scaling.py --quick
 	$(BIN)/python benchmarks/helmholtz.py
 	$(BIN)/python benchmarks/calibration.py --replications 500
+	$(BIN)/python benchmarks/references.py --updates 1e6 --nodes 0
+	$(BIN)/python benchmarks/simulator.py --rounds 3
 
 $(BENCHMARKS:%=bench-%): bench-%: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/$*.py $(ARGS)
