@@ -298,8 +298,8 @@ def steps_needed(
 def linear_circulation(sgd: SGD) -> tuple[Array, float | None]:
     r"""Area rate and entropy production of the diffusion linearised at the minimum, in any dimension, per unit of t = kη.
 
-    See `quadratic.ornstein_uhlenbeck`; no entropy production where the noise is singular. With momentum there is no diffusion of
-    θ alone: the area is that of the linearised chain (`quadratic.linearise`).
+    See `quadratic.ornstein_uhlenbeck`; no entropy production where the noise is singular. With momentum there is no diffusion
+    of θ alone: the area is that of the linearised chain (`quadratic.linearise`).
 
     Raises
     ------

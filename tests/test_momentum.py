@@ -155,7 +155,9 @@ def test_nesterov_in_the_linear_theory_and_not_as_a_particle() -> None:
     sgd = SGD(ONE_FEATURE, learning_rate=0.5, batch_size=8, momentum=0.8, nesterov=True)
     heavy = linearise(replace(sgd, nesterov=False)).covariance.item()
     run = sgd.simulate(chains=512, steps=4000, rng=272)
-    assert abs(run.covariance.item() - linearise(sgd).covariance.item()) < 4 * run.covariance_error.item() + 0.02 * heavy
+    assert (
+        abs(run.covariance.item() - linearise(sgd).covariance.item()) < 4 * run.covariance_error.item() + 0.02 * heavy
+    )
     assert heavy / linearise(sgd).covariance.item() > 1.1
     with pytest.raises(InvalidInput, match=r"nesterov: expected heavy ball, got Nesterov's rule"):
         Underdamped(sgd)

@@ -139,8 +139,20 @@ def test_the_deep_linear_minimum_is_known() -> None:
     s = np.sqrt((abs(m) - 0.05) / q)
     np.testing.assert_allclose(deep_linear(X1, Y1, l2=0.05).minimum, [s, s * np.sign(m)], rtol=1e-12)
     np.testing.assert_allclose(deep_linear(X1, Y1, l2=abs(m) + 0.1).minimum, 0.0, atol=1e-12)  # beyond it, the origin
-    with pytest.raises(InvalidInput, match=r"smallest eigenvalue .* The minimum is not a single point"):
+    with pytest.raises(
+        InvalidInput, match=r"got a deep linear net with l2 = 0: its minima are a hyperbola .* one weight"
+    ):
         _ = deep_linear(X1, Y1).minimum
+
+    def same(theta: Any, row: Any, out: Any) -> None:
+        e = theta[0] * theta[1] * row[0] - row[1]
+        out[0], out[1] = e * theta[1] * row[0], e * theta[0] * row[0]
+
+    valley = custom_loss(same, np.column_stack([X1, Y1]), start=[1.0, 1.0])
+    with pytest.raises(
+        InvalidInput, match=r"a valley at θ = \[.*\]\. The minimum is not a single point; drop a feature or param"
+    ):
+        _ = valley.minimum
 
 
 def test_starts_are_checked() -> None:

@@ -221,7 +221,9 @@ def test_a_checkpoint_of_another_gradient_is_not_continued(compiled: bool, tmp_p
 
     options: dict[str, Any] = {"start": [0.1], "burn_in": 20, "rng": 22, "checkpoint": tmp_path / "run.npz", **SHORT}
     of(-0.5).simulate(steps=256, **options)
-    with pytest.raises(InvalidInput, match=r"that of another: gradient = \['.*'\] there and \['.*'\] here\. Use another"):
+    with pytest.raises(
+        InvalidInput, match=r"that of another: gradient = \['.*'\] there and \['.*'\] here\. Use another"
+    ):
         of(-0.4).simulate(steps=512, **options)
     again = of(-0.5).simulate(steps=512, **options)  # a function compiled anew is the same function
     del options["checkpoint"]

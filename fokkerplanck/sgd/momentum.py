@@ -85,8 +85,8 @@ class Underdamped:
     def __post_init__(self) -> None:
         if self.sgd.nesterov:
             raise InvalidInput(
-                "nesterov: expected heavy ball, got Nesterov's rule: its gradient is taken ahead of θ, which adds a friction that "
-                "depends on the curvature. Use quadratic.linearise, or simulate"
+                "nesterov: expected heavy ball, got Nesterov's rule: its gradient is taken ahead of θ, which adds a friction "
+                "that depends on the curvature. Use quadratic.linearise, or simulate"
             )
         self._noise(self.sgd.model.minimum)
 

@@ -75,7 +75,8 @@ def check_diffusion(sgd: SGD) -> None:
         raise InvalidInput(
             f"momentum: expected 0 for a diffusion in θ alone, got {sgd.momentum:g}: the velocity remembers its past. With "
             f"little memory, SGD without momentum and learning_rate = η/(1 − β) = {sgd.learning_rate / (1 - sgd.momentum):g} "
-            "is close; otherwise take position and velocity as state (Underdamped), linearise (quadratic.linearise), or simulate"
+            "is close; otherwise take position and velocity as state (Underdamped), linearise (quadratic.linearise), or "
+            "simulate"
         )
 
 

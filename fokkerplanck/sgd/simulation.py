@@ -257,7 +257,7 @@ def _draw_seed(rng: Randomness) -> int:
 
 
 def _settings(setup: Setup, sgd: SGD, rng: Randomness) -> dict[str, Any]:
-    """What must be the same for a simulation to be continued; of data, schedule and gradient, sums that tell others from them."""
+    """What must be the same for a simulation to be continued; of data, schedule and gradient, sums that tell others apart."""
     grid = setup.grid
     return {
         "rng": rng if _whole(rng) else "drawn",
@@ -281,7 +281,9 @@ def _fingerprint(model: Loss) -> list[str] | None:
     """Sums over a gradient of the user's own at the minimum and on both sides of it, which change when the function does."""
     if not isinstance(model, (CustomLoss, NumpyLoss)):
         return None
-    about = model.minimum + np.outer([-2.0, 0.0, 2.0], model.steps[1])  # where its derivatives are taken, so it is finite
+    about = model.minimum + np.outer(
+        [-2.0, 0.0, 2.0], model.steps[1]
+    )  # where its derivatives are taken, so it is finite
     return [f"{x:.{DIGITS}g}" for x in np.cos(model.sample_gradients(about.T)).sum(axis=(0, 2))]
 
 
