@@ -26,6 +26,9 @@ Array = NDArray[np.float64]
 # Of a standard deviation, for the derivatives of what the second order adds to D: squared it is 1e-6 of a term of relative
 # order η, and round-off is 1e-13 of that.
 DIFFERENCE = 1e-3
+# Smallest eigenvalue of the correlations of the linearised law, below which it has no width in some direction: differences
+# leave 1e-11 in the Hessian of a loss of one's own; noise that is narrower by 1e5 in one direction than in another has 1e-10.
+FLAT = 1e-10
 SAMPLINGS = ("with_replacement", "without_replacement", "epoch")
 
 
@@ -157,8 +160,8 @@ class SGD:
         ------
         InvalidInput
             For ``sampling="epoch"``, where the minibatch is all of the data, so that there is no noise, with momentum, a
-            schedule, stable noise, or label noise except for linear regression, and for a loss whose law has no density; on
-            evaluation where D̃ is not positive.
+            schedule, stable noise, or label noise except for linear regression, and for a loss whose law has no density,
+            because no noise acts in some direction; on evaluation where D̃ is not positive.
 
         References
         ----------
@@ -167,12 +170,7 @@ class SGD:
         if order not in (1, 2):
             raise InvalidInput(f"order: expected 1 or 2, got {order!r}")
         model, scale, extra = self.model, self.noise_scale, self._constant_noise
-        if model.kind == "deep_linear" and not extra.any():
-            raise InvalidInput(
-                "process: expected a law with a density in the plane, got a deep linear net. Its noise has rank one everywhere "
-                "and w1² − w2² decays to 0, so all probability ends on the lines |w1| = |w2|. Reduce it to one weight "
-                "(see deep_linear), or add isotropic noise with injected_noise="
-            )
+        self._check_density("process")
         if order == 2:
             better = self.second_order()
             return DiffusionProcess(
@@ -246,6 +244,7 @@ class SGD:
             If the series does not converge, or the moments do not exist.
         """
         check_diffusion(self)
+        self._check_density("chain_moments")
         self._check_minibatches_alone("chain_moments")
         return chain_moments(
             self.model.sample_gradients,
@@ -383,6 +382,27 @@ class SGD:
         )  # ⟨∇f ∇fᵀ⟩ of the predictions f, where residuals are small
         labels = self.learning_rate * self.label_noise**2 / (2.0 * self.batch_size)
         return np.asarray(self.injected_noise * eye + labels * slopes)
+
+    def _check_density(self, what: str) -> None:
+        if self.model.kind == "deep_linear" and not self._constant_noise.any():
+            raise InvalidInput(
+                f"{what}: expected a law with a density in the plane, got a deep linear net. Its noise has rank one everywhere "
+                "and w1² − w2² decays to 0, so all probability ends on the lines |w1| = |w2|. Reduce it to one weight "
+                "(see deep_linear), or add isotropic noise with injected_noise="
+            )
+        covariance = self._linear_covariance(self._independent_scale)
+        size = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+        if not (size > 0.0).all():
+            return  # an exact fit; a box round it is refused
+        values, vectors = np.linalg.eigh(covariance / np.outer(size, size))
+        if values[0] < FLAT:
+            still = vectors[:, 0] / size
+            raise InvalidInput(
+                f"{what}: expected noise that spreads {self.model.names} in every direction, got none along "
+                f"{(still / np.linalg.norm(still)).round(6).tolist()} at the minimum, neither at once nor through the Hessian: "
+                "there the law keeps to a line or plane and has no density. Leave a parameter out, or add isotropic noise with "
+                "injected_noise="
+            )
 
     def _check_minibatches_alone(self, what: str) -> None:
         if self.label_noise or self.injected_noise or self.noise != "minibatch":
