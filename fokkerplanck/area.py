@@ -60,8 +60,8 @@ class AreaTest:
         Of all replicates together.
     entropy_production : Interval or None
         Effect size: a lower bound on the entropy production per unit time, in units of k_B, that the area and its scatter
-        force, for small steps that depend on θ alone: not with momentum, nor under epoch shuffling (None if ``sgd`` says so). A
-        negative estimate says that the area is smaller than its noise.
+        force, for small steps that depend on θ alone: None with momentum, and under epoch shuffling. A negative estimate says
+        that the area is smaller than its noise.
     steps_needed : float or None
         Steps of all replicates together that find the effect in 80 % of all cases: of the predicted entropy production, where a
         prediction was given, and otherwise of the measured bound.
@@ -227,8 +227,7 @@ def area_test(
     named = METHODS[method] if method != "t" else ("Student's t" if q == 1 else "Hotelling's T²")
     total = None if areas.steps is None else M * areas.steps
     bound, needed = None, None
-    remembering = sgd is not None and (sgd.momentum > 0.0 or sgd.sampling == "epoch")
-    if remembering:
+    if areas.memory or (sgd is not None and (sgd.momentum > 0.0 or sgd.sampling == "epoch")):
         unsaid.append(
             "No bound on the entropy production: steps with momentum or of shuffled epochs depend on what was before, and the "
             "uncertainty relation behind the bound is one of diffusions in θ alone."

@@ -178,6 +178,7 @@ def simulate(
         grid=grid,
         names=sgd.model.names,
         learning_rate=sgd.learning_rate,
+        momentum=sgd.momentum,
         time_step=float(setup.rates(setup.burn_in, steps).mean())
         if sgd.schedule is not None
         else sgd.learning_rate / shorter,

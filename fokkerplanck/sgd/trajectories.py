@@ -86,7 +86,7 @@ def from_trajectory(
     Returns
     -------
     Run
-        With ``sampling = "recorded"``, and without batch size, number of samples and seed, which are 0.
+        With ``sampling = "recorded"``, and without momentum, batch size, number of samples and seed, which are 0.
 
     Raises
     ------
@@ -130,7 +130,7 @@ def from_trajectory(
         raise InvalidInput(
             f"trajectory: expected at least 2 chains in each of at least {FEWEST_GROUPS} groups and 2 points of each, got "
             f"{chains} chains, {groups} groups and {count} points. Standard errors come from the scatter between them; a "
-            "single long trajectory may be given as (points, d)"
+            "single long trajectory may be given as (points, d); swept_areas, for the area test, takes fewer chains"
         )
     labels = tuple(f"theta{i}" for i in range(d)) if names is None else tuple(names)
     if len(labels) != d:
@@ -160,6 +160,7 @@ def from_trajectory(
         grid=grid,
         names=labels,
         learning_rate=float(learning_rate),
+        momentum=0.0,
         time_step=float(learning_rate),
         batch_size=0,
         sampling="recorded",
