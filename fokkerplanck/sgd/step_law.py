@@ -77,7 +77,9 @@ def transfer_operator(
     if kind not in NOISES:
         raise InvalidInput(f"noise: expected one of {NOISES}, got {noise!r}")
     if normal and kind != "gaussian":
-        raise InvalidInput(f"noise: expected 'gaussian' for an SGD with noise={sgd.noise!r}, got {noise!r}: another chain")
+        raise InvalidInput(
+            f"noise: expected 'gaussian' for an SGD with noise={sgd.noise!r}, got {noise!r}: another chain"
+        )
     if kind == "minibatch" and not independent:
         raise InvalidInput(
             f"noise: expected 'skewed' or 'gaussian' for {sgd.batch_size} samples drawn without replacement, got "
