@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from . import replicates
 from .errors import InvalidInput
 from .grid import Array
 from .replicates import DEPENDENT, mean_test
@@ -136,7 +137,7 @@ def swept_areas(
         steps = (len(theta) - 1) // blocks if blocks > 0 else 0
         if steps < 2:
             raise InvalidInput(f"blocks: expected at least 2 steps in each, got {blocks} for {len(theta) - 1} steps")
-        parts = np.stack([theta[k * steps : (k + 1) * steps + 1] for k in range(blocks)])
+        parts = replicates.blocks(theta, blocks)
     else:
         parts, steps = theta, theta.shape[1] - 1
         drift = _drift(theta[:, 0], theta[:, -1])

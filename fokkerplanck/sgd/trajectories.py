@@ -14,6 +14,7 @@ from ..errors import InvalidInput
 from ..grid import Grid
 from ..kernels.chain_state import Chains
 from ..kernels.chains import record_paths
+from ..replicates import blocks
 from .ensemble import Counts, shared
 from .run import FEWEST_GROUPS, Run, check_grid, run_of_sums
 
@@ -113,12 +114,11 @@ def from_trajectory(
         raise InvalidInput(f"learning_rate: expected a positive number, got {learning_rate!r}")
     points = np.asarray(given, dtype=float)
     if points.ndim == 2:
-        length = (len(points) - 1) // SEGMENTS
-        if length < 2:
+        if len(points) <= 2 * SEGMENTS:
             raise InvalidInput(
                 f"trajectory: expected at least {2 * SEGMENTS + 1} points of a single chain, got {len(points)}"
             )
-        points = np.stack([points[k * length : (k + 1) * length + 1] for k in range(SEGMENTS)])
+        points = blocks(points, SEGMENTS)
         groups = min(SEGMENTS // 2, groups or SEGMENTS // 2)
     paths = np.ascontiguousarray(points)
     chains, count, d = paths.shape
