@@ -20,7 +20,7 @@ help:
 	@echo "make format     let ruff rewrite the code in the house format"
 	@echo "make docs       build the documentation into docs/_build/html, warnings are errors"
 	@echo "make notebooks  execute the notebooks into build/notebooks, errors fail"
-	@echo "make bench      print the tables of docs/method.md in moderate sizes; a quarter of an hour"
+	@echo "make bench      print the tables of docs/method.md in moderate sizes; twenty minutes"
 	@echo "make bench-NAME one of them in full: $(BENCHMARKS); ARGS='--help' says what it takes"
 	@echo "make picture    draw the picture of the README again"
 	@echo "make clean      delete everything that the targets above made"
@@ -60,6 +60,8 @@ bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/scaling.py --quick
 	$(BIN)/python benchmarks/helmholtz.py
 	$(BIN)/python benchmarks/calibration.py --replications 500
+	$(BIN)/python benchmarks/references.py --updates 1e6 --nodes 0
+	$(BIN)/python benchmarks/simulator.py --rounds 3
 
 $(BENCHMARKS:%=bench-%): bench-%: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/$*.py $(ARGS)

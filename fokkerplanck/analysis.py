@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from . import currents
+from .area import AreaTest, area_test
 from .balance import DetailedBalance, detailed_balance
 from .cases import Case
 from .compare import Comparison, compare
@@ -19,13 +20,14 @@ from .grid import Box
 from .helmholtz import HelmholtzSplit, helmholtz
 from .io import to_json, write_dataset, write_whole
 from .results import Solution
-from .sgd import Run
+from .sgd import SGD, Run, skew_correction
 from .solvers.hermite import Moments
 from .solvers.stationary import solve_stationary
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+EXPLAINED = 2  # dimensions: in three the solution of second order takes as long as everything before it
 GROWTH, GROWTHS = 1.5, 3  # a box that cuts heavy tails is widened by half, up to three times
 
 
@@ -45,6 +47,9 @@ class Analysis:
     finite : Moments or None
         Exact stationary moments of the discrete chain, where they could be computed.
     comparison : Comparison or None
+        With what the finite learning rate and the skewness of the noise explain of a difference, in one and two dimensions.
+    area : AreaTest or None
+        Of the chains, from two parameters on.
     remarks : tuple of str
         What a reader has to know: a box that was widened, a prediction that is not available.
     """
@@ -56,6 +61,7 @@ class Analysis:
     run: Run | None = None
     finite: Moments | None = None
     comparison: Comparison | None = None
+    area: AreaTest | None = None
     remarks: tuple[str, ...] = ()
 
     def simulated(
@@ -82,7 +88,14 @@ class Analysis:
         except (InvalidInput, NotConverged) as error:
             remarks += (f"No exact moments of the discrete chain: {error}",)
         comparison = compare(self.solution, run, finite=finite)
-        return replace(self, run=run, finite=finite, comparison=comparison, remarks=remarks)
+        if comparison.total_variation.low > 0.0 and sgd.sampling != "epoch" and sgd.model.dim <= EXPLAINED:
+            try:
+                better = _explanations(self.solution, sgd, progress)
+                comparison = compare(self.solution, run, finite=finite, explanations=better)
+            except (InvalidInput, NotConverged) as error:
+                remarks += (f"What makes the difference is not taken apart: {error}",)
+        area = area_test(run, predicted=self.solution, finite=finite, sgd=sgd) if sgd.model.dim > 1 else None
+        return replace(self, run=run, finite=finite, comparison=comparison, area=area, remarks=remarks)
 
     def rows(self) -> list[tuple[str, str]]:
         """Label and value of every line of the table."""
@@ -117,8 +130,11 @@ class Analysis:
         rows = [
             ("simulated SGD", f"{len(run.start)} chains × {run.steps} steps, seed {run.seed}"),
             ("total variation", f"{comparison.total_variation} at 95 %, noise alone {comparison.noise_floor:.4f}"),
-            ("current amplitude", f"{comparison.current_amplitude} of the solved current"),
+            ("Hellinger distance", f"{comparison.hellinger} at 95 %"),
         ]
+        if comparison.current_p_value is not None:
+            rows.append(("current amplitude", f"{comparison.current_amplitude} of the solved current"))
+            rows.append(("current distance", f"{comparison.current_distance} of it, on the faces"))
         area = comparison.circulation
         for k, (i, j) in enumerate(area.pairs):
             plane = f" ({run.names[i]}, {run.names[j]})" if len(area.pairs) > 1 else ""
@@ -126,10 +142,9 @@ class Analysis:
             rows.append(("", f"diffusion limit {area.predicted[k]:.5g} (z = {area.z_predicted[k]:+.1f})"))
             if area.finite is not None and area.z_finite is not None:
                 rows.append(("", f"at this learning rate {area.finite[k]:.5g} (z = {area.z_finite[k]:+.1f})"))
-        if comparison.p_value is not None:
-            p = comparison.p_value
-            shown = f"p = {p:.2g}" if p > 1e-300 else "p < 1e-300"
-            rows.append(("area test", f"{shown} for chains that sweep no area, as detailed balance demands"))
+        if self.area is not None:
+            rows.append(("area test", self.area.sentence))
+            rows += [("", remark) for remark in self.area.remarks]
         rows.append(("agreement", comparison.sentence))
         return rows
 
@@ -158,7 +173,7 @@ class Analysis:
         if self.balance is not None:
             out["detailed_balance"] = vars(self.balance)
         if self.run is not None and self.comparison is not None:
-            out["simulation"] = _simulation_summary(self.run, self.comparison, self.finite)
+            out["simulation"] = _simulation_summary(self.run, self.comparison, self.area, self.finite)
         return out
 
     def to_dataset(self) -> xr.Dataset:
@@ -283,7 +298,16 @@ def _widened(box: Box) -> Box:
     return Box(middle - half, middle + half, boundary=box.boundary)
 
 
-def _simulation_summary(run: Run, comparison: Comparison, finite: Moments | None) -> dict[str, Any]:
+def _explanations(solution: Solution, sgd: SGD, progress: bool | None) -> dict[str, Any]:
+    """Densities beyond the diffusion limit on the same grid, each with what the one before it has."""
+    grid = solution.grid
+    second = solve_stationary(sgd.process(order=2), grid.box, shape=grid.shape, max_wall_mass=1, progress=progress)
+    return {"the finite learning rate": second, "the skewness of the noise": skew_correction(second, sgd).density}
+
+
+def _simulation_summary(
+    run: Run, comparison: Comparison, test: AreaTest | None, finite: Moments | None
+) -> dict[str, Any]:
     area = comparison.circulation
     return {
         "chains": len(run.start),
@@ -297,7 +321,12 @@ def _simulation_summary(run: Run, comparison: Comparison, finite: Moments | None
         "covariance_error": run.covariance_error,
         "total_variation": vars(comparison.total_variation),
         "total_variation_noise": comparison.noise_floor,
+        "hellinger": vars(comparison.hellinger),
+        "density_p_value": comparison.density_p_value,
+        "explained": {name: vars(left) for name, left in comparison.explained.items()},
         "current_amplitude": vars(comparison.current_amplitude),
+        "current_distance": vars(comparison.current_distance),
+        "current_p_value": comparison.current_p_value,
         "circulation": {
             "pairs": area.pairs,
             "measured": area.measured,
@@ -306,8 +335,20 @@ def _simulation_summary(run: Run, comparison: Comparison, finite: Moments | None
             "discrete_chain": area.finite,
         },
         "p_value": comparison.p_value,
+        "area_test": None if test is None else _area_summary(test),
         "discrete_chain": None if finite is None else _moments(finite),
         "sentence": comparison.sentence,
+    }
+
+
+def _area_summary(test: AreaTest) -> Mapping[str, Any]:
+    bound = test.entropy_production
+    return {
+        "sentence": test.sentence,
+        "p_value": test.p_value,
+        "least_entropy_production": None if bound is None else vars(bound),
+        "steps_needed": test.steps_needed,
+        "remarks": test.remarks,
     }
 
 

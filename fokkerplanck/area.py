@@ -46,7 +46,7 @@ class AreaTest:
     measured, error : ndarray
         Area rate of every pair, state² per unit time, and its standard error.
     predicted : ndarray or None
-        By the solution, or linearised: the diffusion limit.
+        By the solution, or linearised: the diffusion limit; with momentum, the linearised chain.
     finite : ndarray or None
         Exact for the discrete chain at its finite learning rate, where known.
     p_value : float
@@ -60,7 +60,8 @@ class AreaTest:
         Of all replicates together.
     entropy_production : Interval or None
         Effect size: a lower bound on the entropy production per unit time, in units of k_B, that the area and its scatter
-        force, for small steps. A negative estimate says that the area is smaller than its noise.
+        force, for small steps that depend on θ alone: None with momentum, and under epoch shuffling. A negative estimate says
+        that the area is smaller than its noise.
     steps_needed : float or None
         Steps of all replicates together that find the effect in 80 % of all cases: of the predicted entropy production, where a
         prediction was given, and otherwise of the measured bound.
@@ -164,7 +165,8 @@ def area_test(
     finite : Moments or array_like (d, d), optional
         The discrete chain's own area, as from :meth:`SGD.chain_moments`.
     sgd : SGD, optional
-        Whose slowest rate the burn-in is checked with, and whose linearised diffusion predicts where nothing else does.
+        Whose slowest rate the burn-in is checked with, and whose linearised diffusion (with momentum: chain) predicts where
+        nothing else does.
     method : {"t", "sign flip"}
         "sign flip": in balance every chain is as likely to run backwards as forwards. Exact for any distribution of the areas,
         and no p-value below 1/20000.
@@ -214,14 +216,23 @@ def area_test(
     check_rows(rows, "areas" if d > 2 else "area")
     M, q = rows.shape
     entropy = _entropy_production(predicted)
-    if predicted is None and sgd is not None and sgd.sampling != "epoch":  # which has no diffusion
-        predicted, entropy = linear_circulation(sgd)
+    unsaid = []
+    if predicted is None and sgd is not None:
+        try:
+            predicted, entropy = linear_circulation(sgd)
+        except InvalidInput as reason:  # epochs, schedules and stable noise have no diffusion
+            unsaid.append(f"No prediction: {reason}")
     limit, chain = _upper(predicted, d, "predicted"), _upper(finite, d, "finite")
     p = mean_test(rows) if method == "t" else sign_flip(rows, np.random.default_rng(rng))
     named = METHODS[method] if method != "t" else ("Student's t" if q == 1 else "Hotelling's T²")
     total = None if areas.steps is None else M * areas.steps
     bound, needed = None, None
-    if total is not None:
+    if areas.memory or (sgd is not None and (sgd.momentum > 0.0 or sgd.sampling == "epoch")):
+        unsaid.append(
+            "No bound on the entropy production: steps with momentum or of shuffled epochs depend on what was before, and the "
+            "uncertainty relation behind the bound is one of diffusions in θ alone."
+        )
+    elif total is not None:
         delta, time = noncentrality(rows), total * areas.time_step
         bound = Interval(*(2.0 * x / time for x in (delta.value, delta.low, delta.high)))
         effect = bound.value if entropy is None else entropy
@@ -241,7 +252,7 @@ def area_test(
         entropy_production=bound,
         steps_needed=needed,
         drift=areas.drift,
-        remarks=tuple(_settled(chains, areas, sgd) + _sighted(areas, limit, chain, entropy)),
+        remarks=tuple(_settled(chains, areas, sgd) + _sighted(areas, limit, chain, entropy) + unsaid),
     )
 
 
@@ -283,16 +294,25 @@ def steps_needed(
     return 2.0 * needed / (entropy_production * time_step)
 
 
-def linear_circulation(sgd: SGD) -> tuple[Array, float]:
-    r"""Area rate and entropy production of the diffusion linearised at the minimum, in any dimension.
+def linear_circulation(sgd: SGD) -> tuple[Array, float | None]:
+    r"""Area rate and entropy production of the diffusion linearised at the minimum, in any dimension, per unit of t = kη.
 
-    :math:`A = \tfrac12(HS - SH)` with :math:`HS + SH = 2D`, and :math:`\sigma = \operatorname{tr} K S K^\top D^{-1}` with
-    :math:`K = DS^{-1} - H`.
+    See `quadratic.ornstein_uhlenbeck`; no entropy production where the noise is singular. With momentum there is no diffusion
+    of θ alone: the area is that of the linearised chain (`quadratic.linearise`).
+
+    Raises
+    ------
+    InvalidInput
+        For ``sampling="epoch"``, a schedule, stable noise, or label noise except for linear regression.
     """
-    H, S = sgd.model.hessian(sgd.model.minimum), sgd.covariance()
-    D = 0.5 * (H @ S + S @ H)
-    K = D @ np.linalg.inv(S) - H
-    return 0.5 * (H @ S - S @ H), float(np.trace(np.linalg.solve(D, K @ S @ K.T)))
+    from .sgd import quadratic  # beside compiled loops that take time to load
+
+    if sgd.momentum > 0.0:
+        return quadratic.linearise(sgd).area / sgd.learning_rate, None
+    minimum = sgd.model.minimum
+    diffusion = 0.5 * sgd.learning_rate * sgd.gradient_covariance(minimum)
+    state = quadratic.ornstein_uhlenbeck(sgd.model.hessian(minimum), diffusion, names=sgd.model.names)
+    return state.area, state.entropy_production
 
 
 def _upper(given: Any, d: int, name: str) -> Array | None:

@@ -334,11 +334,19 @@ def _current_verdict(circulation: Circulation, apart: Interval) -> str:
         return ""
     strongest = int(np.argmax(np.abs(circulation.measured / circulation.error)))
     measured, error = circulation.measured[strongest], circulation.error[strongest]
-    ratio, ratio_error = measured / circulation.predicted[strongest], abs(error / circulation.predicted[strongest])
-    words = f"; it circulates at {ratio:.3f} ± {ratio_error:.3f} of the rate of the diffusion limit"
+    predicted = circulation.predicted[strongest]
+    unit, digits = predicted, ".3f"
+    if error < abs(predicted):
+        words = f"; it circulates at {measured / unit:.3f} ± {abs(error / unit):.3f} of the rate of the diffusion limit"
+    else:  # vortices that cancel, or a short run: a ratio would be noise
+        unit, digits, z = 1.0, ".2g", circulation.z_predicted[strongest]
+        words = f"; it circulates at {measured:.2g} ± {error:.1g} per unit time, "
+        words += f"the diffusion limit at {predicted:.2g} (z = {z:+.1f})"
     if circulation.finite is not None and circulation.z_finite is not None:
-        exact = circulation.finite[strongest] / circulation.predicted[strongest]
-        words += f", where the finite learning rate makes it {exact:.3f} (z = {circulation.z_finite[strongest]:+.1f})"
+        exact = circulation.finite[strongest] / unit
+        words += (
+            f", where the finite learning rate makes it {exact:{digits}} (z = {circulation.z_finite[strongest]:+.1f})"
+        )
     if apart.low > 0.0:
         return f"{words}, and its current differs by {apart.value:.1%} [{apart.low:.1%}, {apart.high:.1%}] on the faces"
     return f"{words}, and its current agrees on the faces within statistics (below {apart.high:.0%})"

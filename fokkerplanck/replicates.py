@@ -64,6 +64,12 @@ def check_rows(rows: Array, of: str) -> None:
             )
 
 
+def blocks(trajectory: Array, count: int) -> Array:
+    """One trajectory, shape (points, d), as pieces that share their ends, shape (count, steps + 1, d)."""
+    steps = (len(trajectory) - 1) // count
+    return np.stack([trajectory[k * steps : (k + 1) * steps + 1] for k in range(count)])
+
+
 def t_squared(rows: Array) -> float:
     r"""Hotelling's :math:`T^2 = M\,\bar a^\top C^{-1}\bar a` of M rows with covariance C; Student's t², for one component."""
     count = len(rows)

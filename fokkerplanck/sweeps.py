@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from . import replicates
 from .errors import InvalidInput
 from .grid import Array
-from .replicates import mean_test
+from .replicates import DEPENDENT, mean_test
 
 if TYPE_CHECKING:
     from .sgd import Run
@@ -38,6 +39,8 @@ class Areas:
         What the replicates are: "chains" or "blocks".
     drift : float or None
         p-value of the first and last points of the chains having the same mean and squares, as in a stationary state.
+    memory : bool
+        Whether steps are known to depend on more than where the chain is: with momentum, and under epoch shuffling.
     """
 
     rates: Array
@@ -46,6 +49,7 @@ class Areas:
     steps: int | None
     kind: str = "chains"
     drift: float | None = None
+    memory: bool = False
 
     @property
     def rows(self) -> Array:
@@ -59,7 +63,7 @@ def as_areas(chains: Run | Areas) -> Areas:
     Raises
     ------
     InvalidInput
-        For anything else than a Run or Areas.
+        For anything else than a Run or Areas, and for chains that keep to a line or plane of fewer dimensions.
     """
     if isinstance(chains, Areas):
         return chains
@@ -70,12 +74,14 @@ def as_areas(chains: Run | Areas) -> Areas:
             f"expected a Run or Areas, got {type(chains).__name__}. Trajectories become areas by swept_areas(trajectory, "
             "time_step=…)"
         )
+    _check_filled(chains.covariance, chains.names)
     return Areas(
         rates=chains.chain_circulation,
         names=chains.names,
         time_step=chains.time_step,
         steps=chains.steps,
         drift=_drift(chains.start, chains.end),
+        memory=chains.momentum > 0.0 or chains.sampling == "epoch",
     )
 
 
@@ -106,7 +112,8 @@ def swept_areas(
     Raises
     ------
     InvalidInput
-        For another shape, values that are not finite, or fewer than two steps in a block.
+        For another shape, values that are not finite, points on a line or plane of fewer dimensions, or fewer than two steps
+        in a block.
 
     Examples
     --------
@@ -130,7 +137,7 @@ def swept_areas(
         steps = (len(theta) - 1) // blocks if blocks > 0 else 0
         if steps < 2:
             raise InvalidInput(f"blocks: expected at least 2 steps in each, got {blocks} for {len(theta) - 1} steps")
-        parts = np.stack([theta[k * steps : (k + 1) * steps + 1] for k in range(blocks)])
+        parts = replicates.blocks(theta, blocks)
     else:
         parts, steps = theta, theta.shape[1] - 1
         drift = _drift(theta[:, 0], theta[:, -1])
@@ -138,6 +145,8 @@ def swept_areas(
     labels = tuple(f"theta{i}" for i in range(d)) if names is None else tuple(names)
     if len(labels) != d:
         raise InvalidInput(f"names: expected {d}, one per parameter, got {labels}")
+    flat = theta.reshape(-1, d)
+    _check_filled(flat.T @ flat / len(flat), labels)
     rates = forward - np.swapaxes(forward, 1, 2)
     return Areas(rates, labels, float(time_step), steps, "blocks" if single else "chains", drift)
 
@@ -165,10 +174,11 @@ def extrapolated_areas(run: Run, half: Run) -> Areas:
         If the two do not belong together.
     """
     fits = abs(half.learning_rate / run.learning_rate - 0.5) < HALVED and 2 * half.batch_size == run.batch_size
-    if not fits or half.names != run.names or half.n != run.n:
+    if not fits or half.momentum != run.momentum or half.names != run.names or half.n != run.n:
         raise InvalidInput(
-            f"half: expected the same parameters and data, η = {run.learning_rate / 2:g} and B = {run.batch_size / 2:g}, got "
-            f"{half.names}, n = {half.n}, η = {half.learning_rate:g} and B = {half.batch_size}"
+            f"half: expected the same parameters, data and momentum, η = {run.learning_rate / 2:g} and "
+            f"B = {run.batch_size / 2:g}, got {half.names}, n = {half.n}, momentum = {half.momentum:g}, "
+            f"η = {half.learning_rate:g} and B = {half.batch_size}"
         )
     if {run.sampling, half.sampling} != {"with_replacement"}:
         raise InvalidInput(
@@ -181,7 +191,23 @@ def extrapolated_areas(run: Run, half: Run) -> Areas:
         )
     rates = 2.0 * half.chain_circulation - run.chain_circulation
     drifts = [drift for r in (run, half) if (drift := _drift(r.start, r.end)) is not None]
-    return Areas(rates, run.names, run.time_step, None, "pairs of chains", min(drifts, default=None))
+    return Areas(
+        rates, run.names, run.time_step, None, "pairs of chains", min(drifts, default=None), run.momentum > 0.0
+    )
+
+
+def _check_filled(covariance: Array, names: tuple[str, ...]) -> None:
+    """Refuse points whose areas are round-off, because they keep to a line or plane."""
+    if len(names) < 2:
+        return
+    size = np.sqrt(np.diag(covariance))
+    lowest = float(np.linalg.eigvalsh(covariance / np.outer(size, size))[0]) if (size > 0.0).all() else 0.0
+    if lowest < DEPENDENT:
+        raise InvalidInput(
+            f"expected chains that move in every direction of {names}, got standard deviations {size.tolist()} and "
+            f"correlations with the smallest eigenvalue {lowest:.1g}: they keep to a line or plane, and what area they "
+            "sweep is round-off. Leave parameters out"
+        )
 
 
 def settling(areas: Areas) -> list[str]:
@@ -199,6 +225,8 @@ def _drift(start: Array, end: Array) -> float | None:
     middle = 0.5 * (start + end).mean(axis=0)
     change = np.concatenate([end - start, (end - middle) ** 2 - (start - middle) ** 2], axis=1)
     count, q = change.shape
-    if count <= 2 * q or not (change.std(axis=0) > 0.0).all():  # a singular covariance says nothing either
+    if count <= 2 * q or not (change.std(axis=0) > 0.0).all():
+        return None
+    if np.linalg.eigvalsh(np.corrcoef(change.T))[0] < DEPENDENT:  # a singular covariance says nothing either
         return None
     return mean_test(change)

@@ -139,6 +139,58 @@ def test_linear_circulation_is_that_of_the_lyapunov_equation(cancer):
     assert sigma == pytest.approx((h[0] - h[1]) ** 2 * c[0, 1] ** 2 / (h.sum() * np.linalg.det(C)), rel=1e-9)
 
 
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_with_momentum_the_linearised_chain_predicts_and_nothing_is_said_of_entropy(cancer, nesterov):
+    plain = replace(cancer[0], learning_rate=0.1)
+    sgd = replace(plain, momentum=0.8, nesterov=nesterov)
+    run = sgd.simulate(chains=256, steps=2000, rng=46)
+    test = fp.area_test(run, sgd=sgd)
+    # the noise away from the minimum, which linearising leaves out, is worth a few per cent here
+    assert abs(test.measured[0] - test.predicted[0]) < 4 * test.error[0] + 0.05 * test.predicted[0]
+    assert test.predicted[0] > 4 * linear_circulation(plain)[0][0, 1]  # five times hotter
+    assert test.entropy_production is None
+    assert test.steps_needed is None
+    assert any("No bound on the entropy production" in remark for remark in test.remarks)
+    assert fp.area_test(run).entropy_production is None  # the run knows of its momentum
+    assert "at least" not in fp.detailed_balance(run).reasoning
+
+
+def test_chains_on_a_line_are_refused():
+    """A deep linear net ends on w1 = w2, where areas are round-off and nothing can circulate."""
+    x = np.random.default_rng(48).normal(size=60)
+    sgd = fp.sgd.SGD(fp.sgd.deep_linear(x, 2 * x + x**2, l2=0.05), learning_rate=0.05, batch_size=4)
+    run = sgd.simulate(chains=64, steps=300, rng=49)
+    line = np.random.default_rng(50).normal(size=(64, 300, 1)) * [1.0, 2.0]
+    for test in (
+        lambda: fp.area_test(run),
+        lambda: fp.detailed_balance(run),
+        lambda: fp.area_test(fp.swept_areas(line, time_step=0.1)),
+        lambda: fp.swept_areas(line * [1.0, 0.0], time_step=0.1),
+    ):
+        with pytest.raises(
+            fp.InvalidInput, match=r"they keep to a line or plane, and what area they sweep is round-off"
+        ):
+            test()
+    with pytest.raises(fp.InvalidInput, match=r"chain_moments: expected a law with a density in the plane"):
+        sgd.chain_moments()
+
+
+def test_epochs_have_no_prediction_and_that_is_said(cancer):
+    sgd = replace(cancer[0], sampling="epoch")
+    test = fp.area_test(sgd.simulate(chains=64, steps=200, rng=47), sgd=sgd)
+    assert test.predicted is None
+    assert any("No prediction: sampling='epoch'" in remark for remark in test.remarks)
+
+
+def test_noise_without_a_direction_has_an_area_and_no_entropy_production():
+    """All samples along one line: D of rank one. The area of the Lyapunov equation stays."""
+    x = np.outer([1.0, -2.0, 0.5, 3.0], [1.0, 2.0])
+    sgd = fp.sgd.SGD(fp.sgd.linear_regression(x, [1.0, 0.0, 2.0, -1.0], l2=0.3), learning_rate=0.01, batch_size=1)
+    area, sigma = linear_circulation(sgd)
+    assert sigma is None
+    assert abs(area[0, 1]) < 1e-12 * np.abs(sgd.covariance()).max()  # noise along an eigenvector of H turns nothing
+
+
 def test_short_burn_in_is_remarked(cancer):
     sgd, sol, _ = cancer
     run = sgd.simulate(grid=sol.grid, chains=512, steps=20, burn_in=0, rng=45, progress=False)
@@ -182,7 +234,9 @@ def test_extrapolation_removes_the_first_order():
     assert test.entropy_production is None  # no chain has these areas
     assert test.steps_needed is None
     assert "1024 pairs of chains" in test.sentence
-    with pytest.raises(fp.InvalidInput, match=r"half: expected the same parameters and data, η = 0.3 and B = 4"):
+    with pytest.raises(
+        fp.InvalidInput, match=r"half: expected the same parameters, data and momentum, η = 0.3 and B = 4"
+    ):
         fp.extrapolated_areas(run, run)
     with pytest.raises(fp.InvalidInput, match="expected as many chains as the other run, 1024, got 512"):
         fp.extrapolated_areas(run, replace(half, start=half.start[:512]))

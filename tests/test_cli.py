@@ -59,13 +59,22 @@ def edit(path, row, column, value):
 def test_a_case_ends_in_a_table_and_three_files(capsys, tmp_path):
     code, out, _ = run(capsys, "run", "breast-cancer", *QUICK)
     assert code == 0
-    for word in ("entropy production", "broken", "total variation", "circulation", "area test", "result.nc"):
+    for word in ("entropy production", "broken", "total variation", "Hellinger distance", "current distance"):
+        assert word in out
+    for word in ("circulation", "area test", "sweep an area rate", "result.nc"):
         assert word in out
     assert sorted(p.name for p in (tmp_path / "cwd" / "out").iterdir()) == ["figure.png", "result.nc", "summary.json"]
     summary = json.loads((tmp_path / "cwd" / "out" / "summary.json").read_text())
     assert summary["settings"]["learning_rate"] == 0.5
     assert summary["detailed_balance"]["verdict"] == "broken"
-    assert summary["simulation"]["circulation"]["measured"][0] > 0
+    simulation = summary["simulation"]
+    assert simulation["circulation"]["measured"][0] > 0
+    assert simulation["area_test"]["p_value"] == simulation["p_value"]
+    assert simulation["area_test"]["steps_needed"] == pytest.approx(15.7 / (0.5 * 0.00716), rel=0.02)
+    assert simulation["hellinger"]["low"] <= simulation["hellinger"]["value"] <= simulation["hellinger"]["high"]
+    left = [step["value"] for step in simulation["explained"].values()]
+    assert simulation["total_variation"]["value"] > left[0] > left[1]  # 0.067, 0.061, 0.011
+    assert "explained" in simulation["sentence"]
     assert (tmp_path / "cwd" / "out" / "figure.png").read_bytes().startswith(b"\x89PNG")
 
 

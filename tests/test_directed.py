@@ -137,7 +137,7 @@ def test_remarks_on_the_run(cancer):
 def test_refused(cancer):
     _, sol, run = cancer
     with pytest.raises(fp.InvalidInput, match="run: expected a Run with the crossings of its grid, got Areas"):
-        fp.directed_test(fp.swept_areas(np.zeros((8, 9, 2)), time_step=0.1), sol)
+        fp.directed_test(fp.swept_areas(np.random.default_rng(54).normal(size=(8, 9, 2)), time_step=0.1), sol)
     with pytest.raises(fp.InvalidInput, match="force: expected one on the grid of the run"):
         fp.directed_test(run, sol.coarser[0])
     with pytest.raises(fp.InvalidInput, match="force: expected a solution with an invertible diffusion tensor"):

@@ -13,6 +13,7 @@ from test_sgd_model import CLASSES, FEATURES, NOISE, differences
 from fokkerplanck import cases
 from fokkerplanck.errors import InvalidInput
 from fokkerplanck.sgd import (
+    SGD,
     Loss,
     custom_loss,
     deep_linear,
@@ -139,8 +140,42 @@ def test_the_deep_linear_minimum_is_known() -> None:
     s = np.sqrt((abs(m) - 0.05) / q)
     np.testing.assert_allclose(deep_linear(X1, Y1, l2=0.05).minimum, [s, s * np.sign(m)], rtol=1e-12)
     np.testing.assert_allclose(deep_linear(X1, Y1, l2=abs(m) + 0.1).minimum, 0.0, atol=1e-12)  # beyond it, the origin
-    with pytest.raises(InvalidInput, match=r"smallest eigenvalue .* The minimum is not a single point"):
+    with pytest.raises(
+        InvalidInput, match=r"got a deep linear net with l2 = 0: its minima are a hyperbola .* one weight"
+    ):
         _ = deep_linear(X1, Y1).minimum
+
+    def same(theta: Any, row: Any, out: Any) -> None:
+        e = theta[0] * theta[1] * row[0] - row[1]
+        out[0], out[1] = e * theta[1] * row[0], e * theta[0] * row[0]
+
+    valley = custom_loss(same, np.column_stack([X1, Y1]), start=[1.0, 1.0])
+    with pytest.raises(
+        InvalidInput, match=r"a valley at θ = \[.*\]\. The minimum is not a single point; drop a feature or param"
+    ):
+        _ = valley.minimum
+
+
+def test_a_law_on_a_line_is_refused_for_losses_of_any_kind() -> None:
+    """The deep linear net again, as a loss of one's own: nothing but the noise tells that it has no density."""
+
+    def net(theta: Any, row: Any, out: Any) -> None:
+        e = theta[0] * theta[1] * row[0] - row[1]
+        out[0], out[1] = e * theta[1] * row[0], e * theta[0] * row[0]
+
+    loss = custom_loss(net, np.column_stack([X1, Y1]), start=[1.0, 1.0], l2=0.05)
+    options: dict[str, Any] = {"learning_rate": 0.05, "batch_size": 2}
+    for refused in (SGD(loss, **options).process, SGD(loss, **options).chain_moments):
+        with pytest.raises(
+            InvalidInput, match=r"got none along \[-?0\.707107, -?0\.707107\] at the minimum.* injected_noise="
+        ):
+            refused()
+    assert (
+        SGD(loss, **options, injected_noise=1e-6).process().dim == 2
+    )  # the way out, with a thousandth of the deviation
+    # noise of rank one is enough where the Hessian turns it
+    rows = np.array([[1.0, 0.5, 1.0], [0.3, -1.0, 2.0]])
+    assert SGD(linear_regression(rows[:, :2], rows[:, 2], l2=0.1), **options | {"batch_size": 1}).process().dim == 2
 
 
 def test_starts_are_checked() -> None:
@@ -236,6 +271,12 @@ def too_many(theta: Any, row: Any, out: Any) -> None:
         out[i] = theta[0]
 
 
+def importing(theta: Any, row: Any, out: Any) -> None:
+    import math
+
+    out[:] = math.pi * theta
+
+
 def python_only(theta: Any, row: Any, out: Any) -> None:
     out[:] = theta.no_such_attribute
 
@@ -250,6 +291,7 @@ def python_only(theta: Any, row: Any, out: Any) -> None:
         (moving, r"expected theta to be left alone, got \[2\.0, 2\.0\] instead of \[1\.0, 2\.0\]"),
         (writing, "a function that Numba compiles, .* got TypingError: "),
         (too_many, r"of theta of shape \(2,\) and a row of shape \(1,\) .* got IndexError: index is out of bounds"),
+        (importing, r"a function that Numba compiles, .* got UnsupportedBytecodeError: .* by numpy_loss"),
         (python_only, "can be used, more slowly, by numpy_loss"),
         (3.0, r"gradient: expected a function gradient\(theta, row, out\), got 3\.0"),
     ],

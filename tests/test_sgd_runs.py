@@ -202,6 +202,34 @@ def test_a_run_in_pieces_is_the_run_in_one_piece(sampling: str, tmp_path: Path) 
         sgd.simulate(grid=grid, steps=20, rng=9, checkpoint=tmp_path / "other", **SHORT)
 
 
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_checkpoint_of_another_gradient_is_not_continued(compiled: bool, tmp_path: Path) -> None:
+    """The same data, start and burn-in; only what the function does has changed."""
+
+    def of(power: float) -> SGD:
+        def gradient(theta: Any, row: Any, out: Any) -> None:
+            e = theta[0] * row[0] - row[1]
+            out[0] = e * (1.0 + e * e) ** power * row[0]
+
+        def gradients(theta: Any, rows: Any) -> Any:
+            e = theta[0] * rows[:, 0] - rows[:, 1]
+            return (e * (1.0 + e * e) ** power * rows[:, 0])[:, None]
+
+        data = np.random.default_rng(83).normal(size=(30, 2))
+        loss = custom_loss(gradient, data, start=[0.0]) if compiled else numpy_loss(gradients, data, start=[0.0])
+        return SGD(loss, learning_rate=0.1, batch_size=2)
+
+    options: dict[str, Any] = {"start": [0.1], "burn_in": 20, "rng": 22, "checkpoint": tmp_path / "run.npz", **SHORT}
+    of(-0.5).simulate(steps=256, **options)
+    with pytest.raises(
+        InvalidInput, match=r"that of another: gradient = \['.*'\] there and \['.*'\] here\. Use another"
+    ):
+        of(-0.4).simulate(steps=512, **options)
+    again = of(-0.5).simulate(steps=512, **options)  # a function compiled anew is the same function
+    del options["checkpoint"]
+    assert same(of(-0.5).simulate(steps=512, **options), again)
+
+
 def test_an_interruption_leaves_a_checkpoint_and_a_file_to_go_on_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -253,6 +253,34 @@ def test_noise_that_is_not_of_minibatches_is_not_left_out():
     assert sgd.transfer_operator(heated, noise="gaussian", nodes=33).moments.covariance[0, 0] > 0.05
 
 
+@pytest.mark.parametrize("options", [{"noise": "gaussian"}, {"noise": "stable", "alpha": 2.0}])
+def test_normal_noise_of_the_sgd_is_that_of_the_operator(options):
+    batch = {"learning_rate": 0.1, "batch_size": 1}
+    model = sgd.linear_regression(X, Y, l2=0.3)
+    minibatches = sgd.SGD(model, **batch)
+    normal = sgd.SGD(model, **batch, **options)
+    chain = sgd.transfer_operator(normal, nodes=33)
+    same = sgd.transfer_operator(minibatches, noise="gaussian", nodes=33)
+    np.testing.assert_array_equal(chain.probability, same.probability)
+    assert np.abs(chain.probability - sgd.transfer_operator(minibatches, nodes=33).probability).sum() > 0.01
+    with pytest.raises(fp.InvalidInput, match="another chain"):
+        sgd.transfer_operator(normal, noise="minibatch")
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"momentum": 0.5}, "momentum: expected 0 for a diffusion in θ alone"),
+        ({"schedule": [1.0, 0.5]}, "schedule: expected a constant learning rate"),
+        ({"noise": "stable", "alpha": 1.5}, "noise='stable': expected noise with a variance"),
+    ],
+)
+def test_chains_with_more_state_than_the_parameters_are_refused(options, match):
+    chain = sgd.SGD(sgd.linear_regression(X, Y, l2=0.3), learning_rate=0.1, batch_size=1, **options)
+    with pytest.raises(fp.InvalidInput, match=match):
+        sgd.transfer_operator(chain)
+
+
 def test_points_and_grids_of_another_dimension():
     chain = transfer_operator(lambda theta: (-0.1 * theta + np.array([-1, 1])[:, None, None], np.full(2, 0.5)), mean=[0],
                               covariance=[[5.0]])  # fmt: skip

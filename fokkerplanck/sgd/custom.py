@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from numba.core.errors import NumbaError
+from numba.core.errors import NumbaError, UnsupportedBytecodeError
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InvalidInput
@@ -278,7 +278,14 @@ def custom_loss(
         out = np.full(first.size, background)
         try:
             checked(theta, rows[0], out)
-        except (NumbaError, TypeError, ValueError, IndexError, ZeroDivisionError) as error:
+        except (
+            NumbaError,
+            UnsupportedBytecodeError,  # which is no NumbaError
+            TypeError,
+            ValueError,
+            IndexError,
+            ZeroDivisionError,
+        ) as error:
             raise InvalidInput(
                 f"gradient(theta, row, out): expected a function that Numba compiles, of theta of shape ({first.size},) and a "
                 f"row of shape ({rows.shape[1]},) that it leaves alone, got {type(error).__name__}: {_short(error)}. "

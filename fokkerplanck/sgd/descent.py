@@ -16,7 +16,7 @@ from ..grid import Box, Grid
 from ..process import DiffusionProcess
 from ..solvers.hermite import Moments, chain_moments
 from .loss import Loss
-from .rule import check_diffusion, check_options
+from .rule import check_diffusion, check_noise, check_options
 from .run import Run
 from .second_order import SecondOrder
 from .simulation import Randomness, simulate
@@ -26,6 +26,9 @@ Array = NDArray[np.float64]
 # Of a standard deviation, for the derivatives of what the second order adds to D: squared it is 1e-6 of a term of relative
 # order η, and round-off is 1e-13 of that.
 DIFFERENCE = 1e-3
+# Smallest eigenvalue of the correlations of the linearised law, below which it has no width in some direction: differences
+# leave 1e-11 in the Hessian of a loss of one's own; noise that is narrower by 1e5 in one direction than in another has 1e-10.
+FLAT = 1e-10
 SAMPLINGS = ("with_replacement", "without_replacement", "epoch")
 
 
@@ -61,7 +64,8 @@ class SGD:
     label_noise : float
         Standard deviation of normal noise added to the target of every sample drawn, for losses that have one.
     injected_noise : float
-        T ≥ 0, of isotropic noise :math:`\sqrt{2T\eta}\,\xi` added to every step: a diffusion T·I besides.
+        T ≥ 0, of isotropic noise :math:`\sqrt{2T\eta}\,\xi` added to every step: a diffusion T·I besides. With momentum it is
+        added to v.
     noise : {"minibatch", "gaussian", "stable"}
         What is beside the mean gradient: exact minibatches; normal noise of the same covariance, at every θ; or the same with
         α-stable tails, :math:`\sqrt{W}` times it, W being one-sided stable with exponent α/2 (``alpha=2``: normal). The
@@ -156,8 +160,8 @@ class SGD:
         ------
         InvalidInput
             For ``sampling="epoch"``, where the minibatch is all of the data, so that there is no noise, with momentum, a
-            schedule, stable noise, or label noise except for linear regression, and for a loss whose law has no density; on
-            evaluation where D̃ is not positive.
+            schedule, stable noise, or label noise except for linear regression, and for a loss whose law has no density,
+            because no noise acts in some direction; on evaluation where D̃ is not positive.
 
         References
         ----------
@@ -166,12 +170,7 @@ class SGD:
         if order not in (1, 2):
             raise InvalidInput(f"order: expected 1 or 2, got {order!r}")
         model, scale, extra = self.model, self.noise_scale, self._constant_noise
-        if model.kind == "deep_linear" and not extra.any():
-            raise InvalidInput(
-                "process: expected a law with a density in the plane, got a deep linear net. Its noise has rank one everywhere "
-                "and w1² − w2² decays to 0, so all probability ends on the lines |w1| = |w2|. Reduce it to one weight "
-                "(see deep_linear), or add isotropic noise with injected_noise="
-            )
+        self._check_density("process")
         if order == 2:
             better = self.second_order()
             return DiffusionProcess(
@@ -200,6 +199,28 @@ class SGD:
         steps = DIFFERENCE * np.where(deviations > 0.0, deviations, 1.0)
         return SecondOrder(self.model, self.learning_rate, self.noise_scale, steps, skewness)
 
+    def gradient_covariance(self, theta: ArrayLike) -> Array:
+        r"""Covariance C of the gradient that a step takes, all its noise counted, shape (d, d, ...); without momentum, 2D/η.
+
+        .. math:: C = \frac\Sigma B\Big[\cdot\frac{n-B}{n-1}\Big] + \frac{\sigma^2}B\langle xx^\top\rangle + \frac{2T}\eta I
+
+        with the label noise σ of a linear regression and the injected noise T.
+
+        Parameters
+        ----------
+        theta : array_like, shape (d, ...)
+
+        Raises
+        ------
+        InvalidInput
+            As `process`, but for momentum, which does not matter here.
+        """
+        scale = self._independent_scale
+        check_noise(self)
+        noise = self.model.noise_covariance(np.asarray(theta, dtype=float))
+        extra = self._constant_noise.reshape(self.model.dim, self.model.dim, *[1] * (noise.ndim - 2))
+        return np.asarray((scale * noise + extra) * (2.0 / self.learning_rate))
+
     def covariance(self) -> Array:
         r"""Covariance S of the diffusion linearised at θ*: :math:`HS + SH = 2D(\theta^*)`, shape (d, d).
 
@@ -223,6 +244,7 @@ class SGD:
             If the series does not converge, or the moments do not exist.
         """
         check_diffusion(self)
+        self._check_density("chain_moments")
         self._check_minibatches_alone("chain_moments")
         return chain_moments(
             self.model.sample_gradients,
@@ -360,6 +382,27 @@ class SGD:
         )  # ⟨∇f ∇fᵀ⟩ of the predictions f, where residuals are small
         labels = self.learning_rate * self.label_noise**2 / (2.0 * self.batch_size)
         return np.asarray(self.injected_noise * eye + labels * slopes)
+
+    def _check_density(self, what: str) -> None:
+        if self.model.kind == "deep_linear" and not self._constant_noise.any():
+            raise InvalidInput(
+                f"{what}: expected a law with a density in the plane, got a deep linear net. Its noise has rank one everywhere "
+                "and w1² − w2² decays to 0, so all probability ends on the lines |w1| = |w2|. Reduce it to one weight "
+                "(see deep_linear), or add isotropic noise with injected_noise="
+            )
+        covariance = self._linear_covariance(self._independent_scale)
+        size = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+        if not (size > 0.0).all():
+            return  # an exact fit; a box round it is refused
+        values, vectors = np.linalg.eigh(covariance / np.outer(size, size))
+        if values[0] < FLAT:
+            still = vectors[:, 0] / size
+            raise InvalidInput(
+                f"{what}: expected noise that spreads {self.model.names} in every direction, got none along "
+                f"{(still / np.linalg.norm(still)).round(6).tolist()} at the minimum, neither at once nor through the Hessian: "
+                "there the law keeps to a line or plane and has no density. Leave a parameter out, or add isotropic noise with "
+                "injected_noise="
+            )
 
     def _check_minibatches_alone(self, what: str) -> None:
         if self.label_noise or self.injected_noise or self.noise != "minibatch":

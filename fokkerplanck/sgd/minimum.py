@@ -98,14 +98,23 @@ def _check_curvature(loss: Loss, theta: Array, H: Array) -> None:
             f"minimum: expected a Hessian whose eigenvalues (unit diagonal) are positive, got {lowest:.3g} at "
             f"θ = {theta.tolist()}, a saddle point or a maximum of the loss. Start elsewhere with start="
         )
+    if loss.kind == "deep_linear":
+        raise InvalidInput(
+            f"minimum: expected a single point, got a deep linear net with l2 = {l2:g}: its minima are a hyperbola w1 w2 = "
+            "const, along which nothing pulls. Reduce it to one weight (see deep_linear), or raise l2"
+        )
     if (diagonal > 0.0).all():
-        why = f"got {lowest:.3g}: the features of {names} are linearly dependent"
+        # of linear models; of others, a valley
+        linear = loss.kind in ("linear", "logistic")
+        why = f"got {lowest:.3g}: " + (
+            f"the features of {names} are linearly dependent" if linear else f"a valley at θ = {theta.tolist()}"
+        )
     else:
         flat = [name for name, curvature in zip(names, diagonal, strict=True) if not curvature > 0.0]
         why = f"got no curvature at all along {flat}"
     raise InvalidInput(
         f"minimum: expected a Hessian whose smallest eigenvalue (unit diagonal) exceeds {FLAT:g}, {why}. "
-        f"The minimum is not a single point; drop a feature or raise l2 = {l2:g}"
+        f"The minimum is not a single point; drop a feature or parameter, or raise l2 = {l2:g}"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -50,14 +50,14 @@ class Underdamped:
     Parameters
     ----------
     sgd : SGD
-        Learning rate η, batch size and sampling. The gradient is not multiplied by 1 − β.
-    momentum : float
-        β, from 0 to below 1.
+        Learning rate η, momentum β, batch size and sampling; label noise of a linear regression and injected noise are part
+        of C. The gradient is not multiplied by 1 − β.
 
     Raises
     ------
     InvalidInput
-        For a momentum outside.
+        With Nesterov's rule, for ``sampling="epoch"``, a schedule, stable noise, label noise except for linear regression, and
+        where the minibatch is all of the data, so that there is no noise.
 
     Notes
     -----
@@ -74,20 +74,26 @@ class Underdamped:
     Examples
     --------
     >>> from fokkerplanck.sgd import SGD, linear_regression
-    >>> sgd = SGD(linear_regression([[1.0], [2.0], [3.0]], [1.0, 2.0, 4.0]), learning_rate=0.05, batch_size=1)
-    >>> particle = Underdamped(sgd, momentum=0.8)
+    >>> model = linear_regression([[1.0], [2.0], [3.0]], [1.0, 2.0, 4.0])
+    >>> particle = Underdamped(SGD(model, learning_rate=0.05, batch_size=1, momentum=0.8))
     >>> round(particle.time_step, 6), round(particle.friction, 6), particle.process().names
     (0.235702, 0.942809, ('theta0', 'theta0_velocity'))
     """
 
     sgd: SGD
-    _: KW_ONLY
-    momentum: float
 
     def __post_init__(self) -> None:
-        real = isinstance(self.momentum, (int, float, np.integer, np.floating)) and not isinstance(self.momentum, bool)
-        if not real or not 0.0 <= self.momentum < 1.0:
-            raise InvalidInput(f"momentum: expected a number from 0 to below 1, got {self.momentum!r}")
+        if self.sgd.nesterov:
+            raise InvalidInput(
+                "nesterov: expected heavy ball, got Nesterov's rule: its gradient is taken ahead of θ, which adds a friction "
+                "that depends on the curvature. Use quadratic.linearise, or simulate"
+            )
+        self._noise(self.sgd.model.minimum)
+
+    @property
+    def momentum(self) -> float:
+        """β of the SGD."""
+        return self.sgd.momentum
 
     @property
     def time_step(self) -> float:
@@ -106,15 +112,8 @@ class Underdamped:
         return np.asarray(self._noise(minimum) / self.friction)
 
     def process(self) -> DiffusionProcess:
-        """The diffusion in (θ, v), of 2d variables, named like the parameters and ``…_velocity``.
-
-        Raises
-        ------
-        InvalidInput
-            For ``sampling="epoch"``, and where the minibatch is all of the data, so that there is no noise.
-        """
+        """The diffusion in (θ, v), of 2d variables, named like the parameters and ``…_velocity``."""
         model, d, friction = self.sgd.model, self.sgd.model.dim, self.friction
-        self._noise(model.minimum)
 
         def drift(x: Array) -> Array:
             return np.concatenate([x[d:], -friction * x[d:] - model.gradient(x[:d])])
@@ -180,7 +179,5 @@ class Underdamped:
         return np.concatenate([0.5 * (before + after), (after - before) / self.time_step])
 
     def _noise(self, theta: Array) -> Array:
-        """D_v = τC/2: the diffusion of SGD without momentum is ηC/2."""
-        d = self.sgd.model.dim
-        plain = self.sgd.process().diffusion(np.asarray(theta, dtype=float).reshape(d, -1))
-        return np.asarray(plain * (self.time_step / self.sgd.learning_rate)).reshape(d, d, *np.shape(theta)[1:])
+        """D_v = τC/2."""
+        return 0.5 * self.time_step * self.sgd.gradient_covariance(theta)

@@ -70,6 +70,23 @@ def check_diffusion(sgd: SGD) -> None:
     ------
     InvalidInput
     """
+    check_noise(sgd)
+    if sgd.momentum > 0.0:
+        raise InvalidInput(
+            f"momentum: expected 0 for a diffusion in θ alone, got {sgd.momentum:g}: the velocity remembers its past. With "
+            f"little memory, SGD without momentum and learning_rate = η/(1 − β) = {sgd.learning_rate / (1 - sgd.momentum):g} "
+            "is close; otherwise take position and velocity as state (Underdamped), linearise (quadratic.linearise), or "
+            "simulate"
+        )
+
+
+def check_noise(sgd: SGD) -> None:
+    """Refuse options with which the noise of a step is not independent of the past, with a covariance that θ alone decides.
+
+    Raises
+    ------
+    InvalidInput
+    """
     if sgd.sampling == "epoch":
         ratio = sgd.learning_rate * sgd.model.n / (sgd.batch_size * sgd.relaxation_time)
         raise InvalidInput(
@@ -77,12 +94,6 @@ def check_diffusion(sgd: SGD) -> None:
             "up to the full gradient, so their noise is anticorrelated, and no diffusion with D = ηΣ/2B describes "
             f"them unless an epoch lasts many relaxation times, η h_min n/B ≫ 1 (here {ratio:.3g}). Simulate this "
             "sampling, or use sampling='without_replacement'"
-        )
-    if sgd.momentum > 0.0:
-        raise InvalidInput(
-            f"momentum: expected 0 for a diffusion in θ alone, got {sgd.momentum:g}: the velocity remembers its past. With "
-            f"little memory, SGD without momentum and learning_rate = η/(1 − β) = {sgd.learning_rate / (1 - sgd.momentum):g} "
-            "is close; otherwise take position and velocity as state, or simulate"
         )
     if sgd.schedule is not None:
         raise InvalidInput(

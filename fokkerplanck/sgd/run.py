@@ -35,7 +35,7 @@ class Run:
     counted_on : Grid or None
         Where was counted; ``grid`` is the same, and refuses where there is none.
     names : tuple of str, length d
-    learning_rate, batch_size, sampling, n
+    learning_rate, momentum, batch_size, sampling, n
         The settings of the SGD and the number of its samples.
     time_step : float
         Time between two points of a chain: η, with a schedule its mean, and η over the steps of a scheme for the diffusion.
@@ -68,6 +68,7 @@ class Run:
     counted_on: Grid | None
     names: tuple[str, ...]
     learning_rate: float
+    momentum: float
     time_step: float
     batch_size: int
     sampling: str
@@ -279,6 +280,7 @@ def run_of_sums(
     grid: Grid | None,
     names: tuple[str, ...],
     learning_rate: float,
+    momentum: float,
     time_step: float,
     batch_size: int,
     sampling: str,
@@ -322,6 +324,7 @@ def run_of_sums(
         counted_on=grid,
         names=names,
         learning_rate=learning_rate,
+        momentum=momentum,
         time_step=time_step,
         batch_size=batch_size,
         sampling=sampling,

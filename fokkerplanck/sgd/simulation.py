@@ -16,6 +16,7 @@ from ..grid import Grid
 from ..kernels.chains import BLOCK, MINIBATCH
 from ..progress import progress_bar
 from .checkpoint import interruption_deferred, restore_checkpoint, save_checkpoint
+from .custom import CustomLoss, NumpyLoss
 from .ensemble import Ensemble, Setup
 from .rule import Gradients, decay, learning_rates, step_rule
 from .run import FEWEST_GROUPS, Run, check_grid, run_of_sums
@@ -23,6 +24,7 @@ from .trajectories import TrajectoryFile
 
 if TYPE_CHECKING:
     from .descent import SGD
+    from .loss import Loss
 
 Array = NDArray[np.float64]
 Randomness = int | np.random.Generator | np.random.SeedSequence | None
@@ -30,6 +32,7 @@ Randomness = int | np.random.Generator | np.random.SeedSequence | None
 RELAXATION_TIMES = 10  # the start is forgotten to e⁻¹⁰ = 5e-5 of its distance, below the statistical error of a run
 GRADIENTS_PER_SLICE = 20_000_000  # about 0.2 s of one core between two movements of the progress bar
 SECONDS = 60.0  # between two checkpoints
+DIGITS = 9  # of 16: sums of cosines lose a few, functions that add in another order a few more
 OVERFLOW = 1e50  # a gradient that is not finite at such parameters overflowed; nearer, its function is to blame
 
 
@@ -175,6 +178,7 @@ def simulate(
         grid=grid,
         names=sgd.model.names,
         learning_rate=sgd.learning_rate,
+        momentum=sgd.momentum,
         time_step=float(setup.rates(setup.burn_in, steps).mean())
         if sgd.schedule is not None
         else sgd.learning_rate / shorter,
@@ -254,7 +258,7 @@ def _draw_seed(rng: Randomness) -> int:
 
 
 def _settings(setup: Setup, sgd: SGD, rng: Randomness) -> dict[str, Any]:
-    """What must be the same for a simulation to be continued; of data and schedule, sums that tell others from them."""
+    """What must be the same for a simulation to be continued; of data, schedule and gradient, sums that tell others apart."""
     grid = setup.grid
     return {
         "rng": rng if _whole(rng) else "drawn",
@@ -267,10 +271,21 @@ def _settings(setup: Setup, sgd: SGD, rng: Randomness) -> dict[str, Any]:
         "learning_rate": sgd.learning_rate,
         "schedule": float(setup.rates(0, 1000).sum()),
         "data": [float(x) for x in np.cos(setup.gradients.rows).sum(axis=0)],
+        "gradient": _fingerprint(sgd.model),
         "names": sgd.model.names,
         "grid": None if grid is None else [grid.box.lower, grid.box.upper, grid.shape],
         **setup.rule._asdict(),
     }
+
+
+def _fingerprint(model: Loss) -> list[str] | None:
+    """Sums over a gradient of the user's own at the minimum and on both sides of it, which change when the function does."""
+    if not isinstance(model, (CustomLoss, NumpyLoss)):
+        return None
+    about = model.minimum + np.outer(
+        [-2.0, 0.0, 2.0], model.steps[1]
+    )  # where its derivatives are taken, so it is finite
+    return [f"{x:.{DIGITS}g}" for x in np.cos(model.sample_gradients(about.T)).sum(axis=(0, 2))]
 
 
 def _check_progress(state: Ensemble, setup: Setup, steps: int, path: str | Path) -> None:

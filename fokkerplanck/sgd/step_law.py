@@ -38,7 +38,7 @@ def transfer_operator(
         How minibatches are averaged over. "minibatch": every sample enumerated, and B of them added up: exact; the default
         where samples are independent. "skewed": a quadrature with the exact mean, covariance and third moments of a
         minibatch; the default for several drawn without replacement. "gaussian": with the exact mean and covariance only,
-        the chain that has normal noise.
+        the chain that has normal noise; the default, and all that is possible, for an SGD with ``noise="gaussian"``.
     nodes : int, optional
         Per axis; by default 401 for one parameter and 97 for two.
     widths : float
@@ -51,8 +51,9 @@ def transfer_operator(
     Raises
     ------
     InvalidInput
-        For more than two parameters, ``sampling="epoch"``, whose steps are not independent, an unknown noise, "minibatch"
-        where the samples of a batch depend on each other, or no noise.
+        For more than two parameters, ``sampling="epoch"``, whose steps are not independent, momentum, whose chain has a state
+        of twice as many, a schedule, stable noise, an unknown noise, "minibatch" where the samples of a batch depend on each
+        other, noise other than that of the SGD, or no noise.
     NotConverged
         As :func:`fokkerplanck.solvers.transfer_operator.transfer_operator`.
 
@@ -70,9 +71,15 @@ def transfer_operator(
             "more are given by SGD.chain_moments"
         )
     independent = sgd.batch_size == 1 or sgd.sampling == "with_replacement"
-    kind = ("minibatch" if independent else "skewed") if noise is None else noise
+    normal = sgd.noise != "minibatch"  # stable noise other than alpha=2, which is normal, is refused with the process
+    usual = "gaussian" if normal else "minibatch" if independent else "skewed"
+    kind = usual if noise is None else noise
     if kind not in NOISES:
         raise InvalidInput(f"noise: expected one of {NOISES}, got {noise!r}")
+    if normal and kind != "gaussian":
+        raise InvalidInput(
+            f"noise: expected 'gaussian' for an SGD with noise={sgd.noise!r}, got {noise!r}: another chain"
+        )
     if kind == "minibatch" and not independent:
         raise InvalidInput(
             f"noise: expected 'skewed' or 'gaussian' for {sgd.batch_size} samples drawn without replacement, got "

@@ -14,6 +14,7 @@ from ..errors import InvalidInput
 from ..grid import Grid
 from ..kernels.chain_state import Chains
 from ..kernels.chains import record_paths
+from ..replicates import blocks
 from .ensemble import Counts, shared
 from .run import FEWEST_GROUPS, Run, check_grid, run_of_sums
 
@@ -86,7 +87,7 @@ def from_trajectory(
     Returns
     -------
     Run
-        With ``sampling = "recorded"``, and without batch size, number of samples and seed, which are 0.
+        With ``sampling = "recorded"``, and without momentum, batch size, number of samples and seed, which are 0.
 
     Raises
     ------
@@ -113,12 +114,11 @@ def from_trajectory(
         raise InvalidInput(f"learning_rate: expected a positive number, got {learning_rate!r}")
     points = np.asarray(given, dtype=float)
     if points.ndim == 2:
-        length = (len(points) - 1) // SEGMENTS
-        if length < 2:
+        if len(points) <= 2 * SEGMENTS:
             raise InvalidInput(
                 f"trajectory: expected at least {2 * SEGMENTS + 1} points of a single chain, got {len(points)}"
             )
-        points = np.stack([points[k * length : (k + 1) * length + 1] for k in range(SEGMENTS)])
+        points = blocks(points, SEGMENTS)
         groups = min(SEGMENTS // 2, groups or SEGMENTS // 2)
     paths = np.ascontiguousarray(points)
     chains, count, d = paths.shape
@@ -130,7 +130,7 @@ def from_trajectory(
         raise InvalidInput(
             f"trajectory: expected at least 2 chains in each of at least {FEWEST_GROUPS} groups and 2 points of each, got "
             f"{chains} chains, {groups} groups and {count} points. Standard errors come from the scatter between them; a "
-            "single long trajectory may be given as (points, d)"
+            "single long trajectory may be given as (points, d); swept_areas, for the area test, takes fewer chains"
         )
     labels = tuple(f"theta{i}" for i in range(d)) if names is None else tuple(names)
     if len(labels) != d:
@@ -160,6 +160,7 @@ def from_trajectory(
         grid=grid,
         names=labels,
         learning_rate=float(learning_rate),
+        momentum=0.0,
         time_step=float(learning_rate),
         batch_size=0,
         sampling="recorded",

@@ -14,7 +14,6 @@ from scipy.linalg.lapack import dtrsyl
 from ...errors import InvalidInput, NotConverged
 from .matrices import ROUND_OFF, Array, fraction, labels, semidefinite, square
 from .modes import modes
-from .noise import minibatch_covariance
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -305,8 +304,8 @@ def linear_sgd(
     )
 
 
-def linearise(sgd: SGD, *, momentum: float = 0.0, nesterov: bool = False) -> Stationary:
-    r"""`linear_sgd` with the Hessian and the gradient noise of ``sgd`` at its minimum, in any number of parameters.
+def linearise(sgd: SGD) -> Stationary:
+    r"""`linear_sgd` with the Hessian, gradient noise and momentum of ``sgd`` at its minimum, in any number of parameters.
 
     What is left out is of the order of η/B relative to the covariance: the noise away from the minimum (for least squares see
     `second_moments`, which is exact) and higher derivatives of the loss.
@@ -314,9 +313,7 @@ def linearise(sgd: SGD, *, momentum: float = 0.0, nesterov: bool = False) -> Sta
     Parameters
     ----------
     sgd : SGD
-        With independent batches.
-    momentum, nesterov
-        As for `linear_sgd`.
+        With independent batches; label noise and injected noise are counted.
 
     Returns
     -------
@@ -326,7 +323,7 @@ def linearise(sgd: SGD, *, momentum: float = 0.0, nesterov: bool = False) -> Sta
     Raises
     ------
     InvalidInput
-        For ``sampling="epoch"``, and as `linear_sgd`.
+        For ``sampling="epoch"``, a schedule, stable noise, or label noise except for linear regression; and as `linear_sgd`.
 
     Examples
     --------
@@ -338,15 +335,12 @@ def linearise(sgd: SGD, *, momentum: float = 0.0, nesterov: bool = False) -> Sta
     """
     model = sgd.model
     minimum = model.minimum
-    C = minibatch_covariance(
-        model.noise_covariance(minimum), batch_size=sgd.batch_size, n=model.n, sampling=sgd.sampling
-    )
     return linear_sgd(
         model.hessian(minimum),
-        C,
+        sgd.gradient_covariance(minimum),
         learning_rate=sgd.learning_rate,
-        momentum=momentum,
-        nesterov=nesterov,
+        momentum=sgd.momentum,
+        nesterov=sgd.nesterov,
         names=model.names,
     )
 
