@@ -51,24 +51,37 @@ def neighbour(axis, z, y, x, reach):
 @njit(**OPTIONS)
 def slopes(phi, spacing, periodic, out, start, stop):
     """∂_m Φ of every cell into ``out[m]``: central, or one-sided of second order at a wall."""
-    shape = phi.shape
+    ny, nx = phi.shape[1:]
     for m in range(3):
-        n = shape[m]
+        n = phi.shape[m]
         if n == 1:
             continue
         half = 0.5 / spacing[m]
         for z in range(start, stop):
-            for y in range(shape[1]):
-                for x in range(shape[2]):
-                    i = z if m == 0 else (y if m == 1 else x)
-                    if (0 < i < n - 1) or periodic[m]:
-                        above = neighbour(m, z, y, x, 1 if i < n - 1 else 1 - n)
-                        below = neighbour(m, z, y, x, -1 if i > 0 else n - 1)
-                        out[m, z, y, x] = half * (phi[above] - phi[below])
+            for y in range(ny):
+                line, row = phi[z, y], out[m, z, y]
+                if m == 2:
+                    for x in range(1, nx - 1):
+                        row[x] = half * (line[x + 1] - line[x - 1])
+                    if periodic[2]:
+                        row[0], row[nx - 1] = half * (line[1] - line[nx - 1]), half * (line[0] - line[nx - 2])
                     else:
-                        step = 1 if i == 0 else -1
-                        near, far = neighbour(m, z, y, x, step), neighbour(m, z, y, x, 2 * step)
-                        out[m, z, y, x] = step * half * (-3.0 * phi[z, y, x] + 4.0 * phi[near] - phi[far])
+                        row[0] = half * (-3.0 * line[0] + 4.0 * line[1] - line[2])
+                        row[nx - 1] = -half * (-3.0 * line[nx - 1] + 4.0 * line[nx - 2] - line[nx - 3])
+                    continue
+                i = z if m == 0 else y
+                if (0 < i < n - 1) or periodic[m]:
+                    above, below = (i + 1) % n, (i - 1) % n
+                    ahead = phi[above, y] if m == 0 else phi[z, above]
+                    behind = phi[below, y] if m == 0 else phi[z, below]
+                    for x in range(nx):
+                        row[x] = half * (ahead[x] - behind[x])
+                else:
+                    step = 1 if i == 0 else -1
+                    near = phi[i + step, y] if m == 0 else phi[z, i + step]
+                    far = phi[i + 2 * step, y] if m == 0 else phi[z, i + 2 * step]
+                    for x in range(nx):
+                        row[x] = step * half * (-3.0 * line[x] + 4.0 * near[x] - far[x])
 
 
 @njit(**OPTIONS)

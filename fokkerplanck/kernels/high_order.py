@@ -1,55 +1,9 @@
-"""Probability currents at the centres of the faces from differences of higher order, in the layout of ``kernels.flux``."""
-
-import math
+"""What samples on faces may miss of a probability current, from differences of higher order."""
 
 import numpy as np
 from numba import njit
 
 OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
-
-
-@njit(**OPTIONS)
-def point_fluxes(phi, reach, across, slope, along, u, d, spacing, out, start, stop):
-    """q (u + D ∂Φ) at the centre of every face, q = e^(−Φ) there, into ``out`` (three face arrays).
-
-    ``phi`` has ``reach[a]`` more cells at both ends of axis a, none along an axis that is not there. ``across`` and ``slope``
-    interpolate and differentiate to a face from 2 × reach cells; ``along`` is the antisymmetric half of a centred difference.
-    """
-    planes = out[1].shape[0]
-    for axis in range(3):
-        g = reach[axis]
-        if g == 0:
-            continue
-        e0, e1, e2 = 1 if axis == 0 else 0, 1 if axis == 1 else 0, 1 if axis == 2 else 0
-        last = stop + 1 if axis == 0 and stop == planes else stop
-        for z in range(start, last):
-            for y in range(out[axis].shape[1]):
-                for x in range(out[axis].shape[2]):
-                    z0, y0, x0 = z + reach[0] - g * e0, y + reach[1] - g * e1, x + reach[2] - g * e2
-                    value, rise = 0.0, 0.0
-                    for k in range(2 * g):
-                        cell = phi[z0 + k * e0, y0 + k * e1, x0 + k * e2]
-                        value += across[k] * cell
-                        rise += slope[k] * cell
-                    v = u[axis][z, y, x] + d[axis][axis, z, y, x] * rise / spacing[axis]
-                    for m in range(3):
-                        if m == axis or reach[m] == 0:
-                            continue
-                        factor = d[axis][m, z, y, x] / spacing[m]
-                        if factor == 0.0:
-                            continue
-                        m0, m1, m2 = 1 if m == 0 else 0, 1 if m == 1 else 0, 1 if m == 2 else 0
-                        rise = 0.0
-                        for k in range(2 * g):
-                            zk, yk, xk = z0 + k * e0, y0 + k * e1, x0 + k * e2
-                            part = 0.0
-                            for j in range(1, g + 1):
-                                ahead = phi[zk + j * m0, yk + j * m1, xk + j * m2]
-                                behind = phi[zk - j * m0, yk - j * m1, xk - j * m2]
-                                part += along[j - 1] * (ahead - behind)
-                            rise += across[k] * part
-                        v += factor * rise
-                    out[axis][z, y, x] = v * math.exp(-value)
 
 
 @njit(**OPTIONS)

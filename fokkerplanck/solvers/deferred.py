@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..currents import total_current
-from ..differences import ACROSS, ALONG, SLOPE, padded, to_means
+from ..differences import face_slopes, slopes, to_faces, to_means
 from ..errors import FokkerPlanckError
 from ..fields import FaceField
 from ..grid import Array, Grid
@@ -25,7 +25,6 @@ from ..poisson import without_gradient
 from .correction import Jacobian
 from .newton import negligible, normalise
 from .scheme import Scheme
-from .threads import in_planes
 
 # Reduction of the residual by the cycles for the correction, whose remainder the estimate sees, and for the estimate itself.
 THOROUGH, ROUGH = 3e-3, 1e-1
@@ -237,34 +236,36 @@ class _Fluxes:
         grid: Grid,
         tails: tuple[NDArray[np.bool_], ...] | None = None,
     ) -> None:
-        self.grid, self.scheme, self.layout, self.tails = grid, scheme, scheme, tails
+        self.grid, self.scheme, self.tails = grid, scheme, tails
         self.coefficients = coefficients
+        carried = coefficients
         if not grid.uniform:
             self.coefficients = physical_coefficients(coefficients, grid)
-            self.layout = Scheme(_stretched(self.coefficients, grid))
+            carried = _stretched(self.coefficients, grid)
+        self.carried = carried.velocity, carried.diffusion
 
     def __call__(self, psi: Array, order: int) -> FaceField:
-        layout, grid = self.layout, self.grid
-        periodic, half = layout.periodic, order // 2
-        reach = tuple(half if a in layout.axes else 0 for a in range(3))
-        cells = physical_log_density(psi, grid).reshape(layout.shape)
-        for axis in layout.axes:
-            cells = padded(cells, axis, half, periodic[axis], order)
-        out = tuple(np.zeros_like(u) for u in layout.u)
-        weights = (np.array(ACROSS[order]), np.array(SLOPE[order]), np.array(ALONG[order]))
-        planes = layout.shape[0]
-        arguments = (cells, reach, *weights, layout.u, layout.d, layout.spacing, out)
-        in_planes(kernel.point_fluxes, planes, psi.size, *arguments)
+        grid, (velocity, diffusion) = self.grid, self.carried
+        phi = physical_log_density(psi, grid)
         components = []
-        for a, axis in enumerate(layout.axes):
-            values = out[axis]
-            if not periodic[axis]:
-                ends = np.moveaxis(values, axis, 0)
+        for a in range(grid.dim):
+            ring = grid.periodic[a]
+            value, values = to_faces(phi, a, ring, order), velocity[a].copy()
+            for m, tensor in enumerate(diffusion[a]):
+                if m != a and not tensor.any():
+                    continue
+                rise = face_slopes(phi, a, ring, order) if m == a else slopes(value, m, grid.periodic[m], order)
+                rise *= tensor
+                rise /= grid.spacing[m]
+                values += rise
+            values *= np.exp(np.negative(value, out=value), out=value)
+            if not ring:
+                ends = np.moveaxis(values, a, 0)
                 ends[0] = ends[-1] = 0.0
-            for other in layout.axes:
-                if other != axis:
-                    values = to_means(values, other, periodic[other], order)
-            components.append(values.reshape(grid.face_shape(a)))
+            for other in range(grid.dim):
+                if other != a:
+                    values = to_means(values, other, grid.periodic[other], order)
+            components.append(values)
         if self.tails is not None:
             own = self.scheme.flux(psi, np.zeros_like(psi)).components
             components = [np.where(tail, j, c) for tail, j, c in zip(self.tails, own, components, strict=True)]
