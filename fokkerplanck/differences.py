@@ -26,6 +26,11 @@ TO_POINT = {4: (-1 / 24,), 6: (-1 / 24, 3 / 640)}
 LONG = 48  # values along a line from which on only its middle grows: weights differ in at most ten places at either end
 
 
+def between(cells: Array, axis: int) -> Array:
+    """The mean of the cells beside every face; at both ends the nearest, whatever the boundary."""
+    return _along(_between, cells, axis, False, ())
+
+
 def to_faces(cells: Array, axis: int, periodic: bool, order: int = 4) -> Array:
     """Values at the faces normal to an axis, interpolated from cell centres; wall faces are extrapolated."""
     return _along(_to_faces, cells, axis, periodic, (order,))
@@ -104,6 +109,10 @@ def _beyond(count: int, points: int) -> Array:
     for _ in range(count):
         rows.append(sum(w * rows[-k] for k, w in enumerate(step, start=1)))
     return np.stack(rows[points:])
+
+
+def _between(cells: Array, periodic: bool) -> Array:
+    return np.concatenate([cells[:1], 0.5 * (cells[1:] + cells[:-1]), cells[-1:]])
 
 
 def _to_faces(cells: Array, periodic: bool, order: int) -> Array:

@@ -118,7 +118,7 @@ def freeze(phi, slope, u, d, spacing, periodic, steepest, fastest, limit, regula
                         steep = max(steep, abs(rise))
                         whole += dam * mean
                         if limit > 0.0:
-                            cross += dam * mean / (1.0 + (rise / limit) ** 4) ** 0.25
+                            cross += dam * mean / math.sqrt(math.sqrt(1.0 + (rise / limit) ** 4))
                     velocity = u[axis][z, y, x] + daa * jump / h + whole
                     slow = (
                         math.isinf(fastest) or abs(velocity) * h <= fastest * daa
@@ -152,8 +152,8 @@ def compact_slope(s, z, y, x, m, h, periodic):
 
 
 @njit(**OPTIONS)
-def fluxes(phi, slope, s, u, d, spacing, periodic, regular, w, out, start, stop):
-    """Face currents J(Φ) + J'(Φ)s into ``out`` (three face arrays); walls stay zero, periodic ends are both written."""
+def fluxes(phi, slope, s, u, d, spacing, periodic, regular, w, own, out, start, stop):
+    """Face currents ``own`` J(Φ) + J'(Φ)s into ``out`` (three face arrays); walls stay zero, periodic ends are both written."""
     shape = phi.shape
     for axis in range(3):
         n = shape[axis]
@@ -188,7 +188,7 @@ def fluxes(phi, slope, s, u, d, spacing, periodic, regular, w, out, start, stop)
                         h,
                         cross,
                     )
-                    v += change + by_left * s[left] + by_right * s[z, y, x]
+                    v = own * v + change + by_left * s[left] + by_right * s[z, y, x]
                     flux = v * math.exp(-0.5 * (phi[z, y, x] + phi[left]))
                     out[axis][z, y, x] = flux
                     if i == 0:

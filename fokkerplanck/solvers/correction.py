@@ -107,10 +107,7 @@ class _Cycles:
         self.held = jacobian.held.reshape(scheme.shape)
         planes, size = scheme.shape[0], phi.size
         forms = scheme.slower(phi, SLOW)
-        if all(np.array_equal(a, b) for a, b in zip(forms[0], scheme.regular, strict=True)):
-            smoother = rows
-        else:
-            smoother = scheme.balance(phi, forms)[1]
+        smoother = rows if forms[0] is scheme.regular else scheme.balance(phi, forms)[1]
         self.diagonal = np.empty(scheme.shape)
         in_planes(kernel.row_scales, planes, size, smoother, DOMINANCE, self.diagonal)
         in_planes(kernel.scale_rows, planes, size, rows, self.diagonal, self.held)

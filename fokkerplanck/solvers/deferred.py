@@ -9,12 +9,13 @@ estimate that needs no second grid.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..currents import total_current
-from ..differences import face_slopes, slopes, to_faces, to_means
+from ..differences import between, face_slopes, slopes, to_faces, to_means
 from ..errors import FokkerPlanckError
 from ..fields import FaceField
 from ..grid import Array, Grid
@@ -25,6 +26,7 @@ from ..poisson import without_gradient
 from .correction import Jacobian
 from .newton import negligible, normalise
 from .scheme import Scheme
+from .threads import in_planes
 
 # Reduction of the residual by the cycles for the correction, whose remainder the estimate sees, and for the estimate itself.
 THOROUGH, ROUGH = 3e-3, 1e-1
@@ -124,11 +126,12 @@ def correct(
     tails = _tails(scheme, psi)
     fluxes = _Fluxes(scheme, coefficients, grid, tails if any(tail.any() for tail in tails) else None)
     volume = grid.reference.cell_volume
-    steps = [_Step(psi, scheme.flux(psi, np.zeros_like(psi)), 0.0, 0, "")]
+    steps: list[_Step] = []
     sizes: list[float] = []
     while len(sizes) < REPEATS:
-        steps.append(_step(jacobian, fluxes(steps[-1].psi, 4), steps[0].flux, steps[-1].psi, reduction))
-        sizes.append(float(np.sum(np.abs(np.exp(-steps[-1].psi) - np.exp(-steps[-2].psi)))) * volume)
+        before = steps[-1].psi if steps else psi
+        steps.append(_step(jacobian, fluxes(before, 4), before, reduction))
+        sizes.append(float(np.sum(np.abs(np.exp(-steps[-1].psi) - np.exp(-before)))) * volume)
         if steps[-1].limited > LIMITED or sizes[0] > FAR:
             raise TooFar(f"by {sizes[-1]:.1e}, cut short where {steps[-1].limited:.1e} is")
         if len(sizes) > 1 and sizes[-1] > sizes[-2]:
@@ -139,11 +142,11 @@ def correct(
     better = steps[-1]
     fluxes.tails = None  # so that the estimate sees what they leave out: entropy production feels them
     flux = fluxes(better.psi, 6)
-    best = check = _step(jacobian, flux, steps[0].flux, better.psi, ROUGH)
+    best = check = _step(jacobian, flux, better.psi, ROUGH)
     p4, p6 = np.exp(-better.psi), np.exp(-best.psi)
     doubts = fluxes.doubts(better.psi)
     if total_current(doubts) > NOTICED * total_current(flux - better.flux):
-        check = _step(jacobian, flux + doubts, steps[0].flux, better.psi, ROUGH)
+        check = _step(jacobian, flux + doubts, better.psi, ROUGH)
     defect = abs(_mass(p4, grid) - 1.0)
     current = total_current(physical_flux(better.flux, grid))
     return Corrected(
@@ -178,14 +181,14 @@ class _Step:
     solver: str
 
 
-def _step(jacobian: Jacobian, flux: FaceField, plain: FaceField, psi: Array, reduction: float) -> _Step:
-    """Ψ and the flux that balances, from ``psi`` and its flux; ``plain`` is the scheme's own where the Jacobian was taken."""
+def _step(jacobian: Jacobian, flux: FaceField, psi: Array, reduction: float) -> _Step:
+    """Ψ and the flux that balances, from ``psi`` and its flux."""
     scheme, held, base = jacobian.scheme, jacobian.held, jacobian.phi
     outflow = np.where(held, 0.0, flux.divergence() * np.exp(np.where(held, 0.0, base)))
     correction = jacobian.solve(outflow, reduction=reduction)
     probability = np.exp(-base) * scheme.grid.cell_volume
     mean = float(np.sum(probability * correction.s))
-    flux = flux + scheme.flux(base, correction.s) - plain
+    flux = flux + scheme.change(base, correction.s)
     if correction.reduction > 0.0:
         flux = without_gradient(flux)[0]  # the imbalance that the iterations left
     change = correction.s * np.exp(psi - base)
@@ -284,37 +287,34 @@ class _Fluxes:
         steps = [grid.spacing[m] if isinstance(grid.maps[m], Uniform) else grid.centers(m) for m in axes]
         rows = [np.moveaxis(d, a + 1, 0)[1:-1] for a, d in enumerate(self.coefficients.diffusion)]  # walls hold zeros
         varying = any(np.ptp(row[:, m]) > 0.0 for row in rows for m in axes)
-        slopes = [np.gradient(phi, steps[m], axis=m) for m in axes] if varying else []
+        rises = [np.gradient(phi, steps[m], axis=m) for m in axes] if varying else []
         density, components = np.exp(-phi), []
         for a, u in enumerate(self.coefficients.velocity):
-            terms = np.stack([u, *self.coefficients.diffusion[a][: len(slopes)]])
-            weights = np.stack([np.ones_like(u), *(_on_faces(slope, a) for slope in slopes)])
+            terms = self.coefficients.diffusion[a][: len(rises)]
+            weights = np.empty((len(rises), *u.shape))
+            for weight, rise in zip(weights, rises, strict=True):
+                weight[...] = between(rise, a)
             out = np.zeros_like(u)
             for m, n in enumerate(u.shape):
-                lines = (-1, n, int(np.prod(u.shape[m + 1 :], dtype=int)))
+                lines = (prod(u.shape[:m]), n, prod(u.shape[m + 1 :]))
                 ring = grid.periodic[m]
                 first, last = (0, n) if m != a else (0, n - 1) if ring else (1, n - 1)  # rings repeat a face
-                if last - first > 6:
-                    each = (len(terms), *lines)
-                    kernel.doubts(terms.reshape(each), weights.reshape(each), first, last, ring, out.reshape(lines))
-                    if slopes and self.coefficients.differenced:  # a jump of D by which its derivative may have missed
-                        rate = np.ones_like(u) / grid.along(grid.distances(m) if m == a else grid.widths(m), m)
-                        one = (1, *lines)
-                        kernel.doubts(
-                            terms[1 + m].reshape(one), rate.reshape(one), first, last, ring, out.reshape(lines)
-                        )
-            out *= _on_faces(density, a) * _area(grid, a)
+                if last - first <= 6:
+                    continue
+                each, where = (len(terms), *lines), (first, last, ring, out.reshape(lines))
+                arguments = (u.reshape(lines), terms.reshape(each), weights.reshape(each), *where)
+                in_planes(kernel.doubts, lines[0], u.size, *arguments)
+                if rises and self.coefficients.differenced:  # a jump of D by which its derivative may have missed
+                    rate = np.ones_like(u) / grid.along(grid.distances(m) if m == a else grid.widths(m), m)
+                    one = (1, *lines)
+                    arguments = (np.zeros(lines), terms[m].reshape(one), rate.reshape(one), *where)
+                    in_planes(kernel.doubts, lines[0], u.size, *arguments)
+            out *= between(density, a) * _area(grid, a)
             if grid.periodic[a]:
                 ends = np.moveaxis(out, a, 0)
                 ends[-1] = ends[0]
             components.append(out)
         return FaceField(grid.reference, tuple(components))
-
-
-def _on_faces(cells: Array, axis: int) -> Array:
-    """The mean of the cells beside every face; at both ends the nearest, whatever the boundary."""
-    a = np.moveaxis(cells, axis, 0)
-    return np.moveaxis(np.concatenate([a[:1], 0.5 * (a[1:] + a[:-1]), a[-1:]]), 0, axis)
 
 
 def _tails(scheme: Scheme, psi: Array) -> tuple[NDArray[np.bool_], ...]:
