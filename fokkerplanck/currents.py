@@ -6,7 +6,7 @@ import numpy as np
 
 from .fields import FaceField
 from .grid import Array
-from .process import smallest_correlation
+from .process import plainly_definite, smallest_correlation
 
 SINGULAR = 1e-12  # smallest eigenvalue of D/√(D_ii D_jj) below which D⁻¹ is round-off of D
 
@@ -26,7 +26,7 @@ def thermodynamic_force(velocity: Array, diffusion: Array) -> Array | None:
     -------
     ndarray, shape (d, ...), or None
     """
-    if not (smallest_correlation(diffusion) > SINGULAR).all():
+    if not plainly_definite(diffusion) and not (smallest_correlation(diffusion) > SINGULAR).all():
         return None
     if diffusion.shape[0] == 1:
         return np.asarray(velocity / diffusion[0])

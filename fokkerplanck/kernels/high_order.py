@@ -12,9 +12,9 @@ def doubts(plain, terms, weights, first, last, ring, out, start, stop):
 
     ``plain`` is (before, faces, after), terms and weights (k, before, faces, after); faces from ``first`` up to ``last`` count,
     round a ring or not, and a sum is taken with the weights of its face. The range is of ``before``. A 64th of the sixth
-    difference is added: beside a jump half of it in all, which is what the place of a jump between two samples can amount to. Differences that alternate, as they do at jumps
-    and kinks, count in full, those of a resolved function do not: the share of alternation, of order h², enters with its
-    eighth power.
+    difference is added: beside a jump half of it in all, which is what the place of a jump between two samples can amount to.
+    Differences that alternate, as they do at jumps and kinks, count in full, those of a resolved function do not: the share of
+    alternation, of order h², enters with its eighth power.
     """
     count, after = last - first, out.shape[2]
     reach = 0 if ring else 3

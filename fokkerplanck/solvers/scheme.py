@@ -42,12 +42,14 @@ class Scheme:
         for s, (a, b, c) in enumerate(self.offsets):
             self.slot[((a + 1) * 3 + b + 1) * 3 + c + 1] = s
         faces = [tuple(n + (a == axis and axis in self.axes) for a, n in enumerate(self.shape)) for axis in range(3)]
-        self.u = tuple(np.zeros(f) for f in faces)
-        self.d = tuple(np.zeros((3, *f)) for f in faces)
-        for a, axis in enumerate(self.axes):
-            self.u[axis][...] = coefficients.velocity[a].reshape(faces[axis])
-            for m, other in enumerate(self.axes):
-                self.d[axis][other] = coefficients.diffusion[a][m].reshape(faces[axis])
+        if grid.dim == 3:
+            self.u, self.d = coefficients.velocity, coefficients.diffusion
+        else:
+            self.u, self.d = tuple(np.zeros(f) for f in faces), tuple(np.zeros((3, *f)) for f in faces)
+            for a, axis in enumerate(self.axes):
+                self.u[axis][...] = coefficients.velocity[a].reshape(faces[axis])
+                for m, other in enumerate(self.axes):
+                    self.d[axis][other] = coefficients.diffusion[a][m].reshape(faces[axis])
         self.regular = tuple(np.zeros(f, dtype=np.bool_) for f in faces)
         self.w = tuple(np.zeros(f) for f in faces)
         self._slope = np.zeros((3, *self.shape))
