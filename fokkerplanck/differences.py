@@ -26,6 +26,11 @@ TO_POINT = {4: (-1 / 24,), 6: (-1 / 24, 3 / 640)}
 LONG = 48  # values along a line from which on only its middle grows: weights differ in at most ten places at either end
 
 
+def averages(cells: Array, axis: int, periodic: bool) -> Array:
+    """¼, ½, ¼ along an axis; beyond a wall there is the last cell again."""
+    return _along(_averages, cells, axis, periodic, ())
+
+
 def between(cells: Array, axis: int) -> Array:
     """The mean of the cells beside every face; at both ends the nearest, whatever the boundary."""
     return _along(_between, cells, axis, False, ())
@@ -109,6 +114,11 @@ def _beyond(count: int, points: int) -> Array:
     for _ in range(count):
         rows.append(sum(w * rows[-k] for k, w in enumerate(step, start=1)))
     return np.stack(rows[points:])
+
+
+def _averages(cells: Array, periodic: bool) -> Array:
+    ends = (cells[-1:], cells[:1]) if periodic else (cells[:1], cells[-1:])
+    return _filtered(np.concatenate([ends[0], cells, ends[1]]), (0.25, 0.5, 0.25))
 
 
 def _between(cells: Array, periodic: bool) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +76,16 @@ class Jacobian:
         small = linear_solver == "auto" and phi.size <= LARGEST_DIRECT[scheme.grid.dim]
         self._direct = _Direct(self) if small or linear_solver in ("direct", "pardiso") else None
         self._cycles = _Cycles(self) if self._direct is None else None
+
+    @cached_property
+    def probability(self) -> Array:
+        """Of every cell, where the derivative was taken."""
+        return np.exp(-self.phi) * self.scheme.grid.cell_volume
+
+    @cached_property
+    def growth(self) -> Array:
+        """1/p, by which an outflow becomes one over density; zero in held cells."""
+        return np.exp(self.phi, out=np.zeros_like(self.phi), where=~self.held)
 
     def solve(self, residual: Array, *, reduction: float = REDUCTION) -> Correction:
         """Solve K s = −residual, by cycles to a residual of ``reduction`` × the first.

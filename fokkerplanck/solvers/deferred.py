@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..currents import total_current
-from ..differences import between, face_slopes, slopes, to_faces, to_means
+from ..differences import averages, between, face_slopes, slopes, to_faces, to_means
 from ..errors import FokkerPlanckError
 from ..fields import FaceField
 from ..grid import Array, Grid
@@ -183,19 +183,19 @@ class _Step:
 
 def _step(jacobian: Jacobian, flux: FaceField, psi: Array, reduction: float) -> _Step:
     """Ψ and the flux that balances, from ``psi`` and its flux."""
-    scheme, held, base = jacobian.scheme, jacobian.held, jacobian.phi
-    outflow = np.where(held, 0.0, flux.divergence() * np.exp(np.where(held, 0.0, base)))
+    scheme, base = jacobian.scheme, jacobian.phi
+    outflow = flux.divergence()
+    outflow *= jacobian.growth
     correction = jacobian.solve(outflow, reduction=reduction)
-    probability = np.exp(-base) * scheme.grid.cell_volume
-    mean = float(np.sum(probability * correction.s))
+    mean = float(np.sum(jacobian.probability * correction.s))
     flux = flux + scheme.change(base, correction.s)
     if correction.reduction > 0.0:
         flux = without_gradient(flux)[0]  # the imbalance that the iterations left
-    change = correction.s * np.exp(psi - base)
-    ratio = np.minimum(np.maximum(1.0 + change, SMALLEST_RATIO), LARGEST_RATIO)
-    cut = ratio != 1.0 + change
-    limited = float(np.sum(probability[cut]))
-    psi = normalise(psi - _calm(np.log(ratio), cut, scheme.grid.periodic), scheme.grid)
+    wanted = 1.0 + (correction.s if psi is base else correction.s * np.exp(psi - base))
+    ratio = np.minimum(np.maximum(wanted, SMALLEST_RATIO), LARGEST_RATIO)
+    cut = ratio != wanted
+    limited = float(np.sum(jacobian.probability[cut]))
+    psi = normalise(psi - _calm(np.log(ratio, out=ratio), cut, scheme.grid.periodic), scheme.grid)
     return _Step(psi, flux * (1.0 / (1.0 + mean)), limited, correction.cycles, correction.solver)
 
 
@@ -207,20 +207,23 @@ def _calm(change: Array, cut: NDArray[np.bool_], periodic: tuple[bool, ...]) -> 
     """
     if not cut.any():
         return change
-    near = _averaged(_averaged(cut.astype(float), periodic), periodic) > 0.0
-    return np.where(near, _averaged(change, periodic), change)
+    near, average = _widened(_widened(cut, periodic), periodic), change
+    for axis, ring in enumerate(periodic):
+        average = averages(average, axis, ring)
+    return np.where(near, average, change)
 
 
-def _averaged(cells: Array, periodic: tuple[bool, ...]) -> Array:
-    """¼, ½, ¼ along every axis; beyond a wall there is the last cell again."""
+def _widened(cells: NDArray[np.bool_], periodic: tuple[bool, ...]) -> NDArray[np.bool_]:
+    """With all neighbours, those across edges and corners too."""
     for axis, ring in enumerate(periodic):
         lines = np.moveaxis(cells, axis, 0)
-        mean = 0.5 * lines
-        mean[1:] += 0.25 * lines[:-1]
-        mean[:-1] += 0.25 * lines[1:]
-        mean[0] += 0.25 * lines[-1 if ring else 0]
-        mean[-1] += 0.25 * lines[0 if ring else -1]
-        cells = np.moveaxis(mean, 0, axis)
+        wider = lines.copy()
+        wider[1:] |= lines[:-1]
+        wider[:-1] |= lines[1:]
+        if ring:
+            wider[0] |= lines[-1]
+            wider[-1] |= lines[0]
+        cells = np.moveaxis(wider, 0, axis)
     return cells
 
 
