@@ -196,12 +196,12 @@ def fluxes(phi, slope, s, u, d, spacing, periodic, regular, w, own, out, start, 
 
 
 @njit(**OPTIONS)
-def add_slope(row, i, m, offset, n, h, periodic, slot, factor):
-    """Add factor × ∂_m s, taken in the cell at ``offset`` (coded) and place i along m, to a row of the Jacobian."""
+def add_slope(row, i, m, offset, n, periodic, slot, factor):
+    """Add factor × h ∂_m s, taken in the cell at ``offset`` (coded) and place i along m, to a row of the Jacobian."""
     low = -1 if periodic or i > 0 else 0
     high = 1 if periodic or i < n - 1 else 0
     stride = 9 if m == 0 else (3 if m == 1 else 1)
-    share = factor / ((high - low) * h)
+    share = factor if high - low == 1 else 0.5 * factor
     row[slot[offset + high * stride]] += share
     row[slot[offset + low * stride]] -= share
 
@@ -220,6 +220,7 @@ def balance(phi, slope, u, d, spacing, periodic, regular, w, slot, residual, row
         if n == 1:
             continue
         h = spacing[axis]
+        across = (-0.5 / spacing[0], -0.5 / spacing[1], -0.5 / spacing[2])
         ahead = 9 if axis == 0 else (3 if axis == 1 else 1)
         extra = (1 if axis == 0 else 0, 1 if axis == 1 else 0, 1 if axis == 2 else 0)
         for f0 in range(start, stop + extra[0]):
@@ -262,10 +263,10 @@ def balance(phi, slope, u, d, spacing, periodic, regular, w, slot, residual, row
                             for m in range(3):
                                 if m == axis or shape[m] == 1:
                                     continue
-                                factor = -0.5 * scale * d[axis][m, right[0], right[1], right[2]]
+                                factor = scale * across[m] * d[axis][m, right[0], right[1], right[2]]
                                 i = left[m]
-                                add_slope(row, i, m, 13, shape[m], spacing[m], periodic[m], slot, factor)
-                                add_slope(row, i, m, 13 + ahead, shape[m], spacing[m], periodic[m], slot, factor)
+                                add_slope(row, i, m, 13, shape[m], periodic[m], slot, factor)
+                                add_slope(row, i, m, 13 + ahead, shape[m], periodic[m], slot, factor)
                     if f < highest:
                         scale = -rise / h  # q/p_r per h
                         row = rows[right]
@@ -276,10 +277,10 @@ def balance(phi, slope, u, d, spacing, periodic, regular, w, slot, residual, row
                             for m in range(3):
                                 if m == axis or shape[m] == 1:
                                     continue
-                                factor = -0.5 * scale * d[axis][m, right[0], right[1], right[2]]
+                                factor = scale * across[m] * d[axis][m, right[0], right[1], right[2]]
                                 i = right[m]
-                                add_slope(row, i, m, 13, shape[m], spacing[m], periodic[m], slot, factor)
-                                add_slope(row, i, m, 13 - ahead, shape[m], spacing[m], periodic[m], slot, factor)
+                                add_slope(row, i, m, 13, shape[m], periodic[m], slot, factor)
+                                add_slope(row, i, m, 13 - ahead, shape[m], periodic[m], slot, factor)
 
 
 @njit(**OPTIONS)
