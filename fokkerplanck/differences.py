@@ -26,9 +26,14 @@ TO_POINT = {4: (-1 / 24,), 6: (-1 / 24, 3 / 640)}
 LONG = 48  # values along a line from which on only its middle grows: weights differ in at most ten places at either end
 
 
-def padded(values: Array, axis: int, count: int, periodic: bool, order: int) -> Array:
-    """``count`` more cells at both ends of an axis: the other end's, or on the polynomial through the nearest ``order``."""
-    return _along(_padded, values, axis, periodic, (count, order))
+def averages(cells: Array, axis: int, periodic: bool) -> Array:
+    """¼, ½, ¼ along an axis; beyond a wall there is the last cell again."""
+    return _along(_averages, cells, axis, periodic, ())
+
+
+def between(cells: Array, axis: int) -> Array:
+    """The mean of the cells beside every face; at both ends the nearest, whatever the boundary."""
+    return _along(_between, cells, axis, False, ())
 
 
 def to_faces(cells: Array, axis: int, periodic: bool, order: int = 4) -> Array:
@@ -46,9 +51,9 @@ def to_centers(faces: Array, axis: int, periodic: bool, order: int = 4) -> Array
     return _along(_to_centers, faces, axis, periodic, (order,))
 
 
-def slopes(points: Array) -> Array:
-    """Derivative by the index along a line of at least six points, sixth order."""
-    return _along(_slopes, points, 0, False, ())
+def slopes(points: Array, axis: int = 0, periodic: bool = False, order: int = 6) -> Array:
+    """Derivative by the index at the points themselves, of which a line has at least ``order``."""
+    return _along(_slopes, points, axis, periodic, (order,))
 
 
 def to_means(points: Array, axis: int, periodic: bool, order: int) -> Array:
@@ -111,6 +116,15 @@ def _beyond(count: int, points: int) -> Array:
     return np.stack(rows[points:])
 
 
+def _averages(cells: Array, periodic: bool) -> Array:
+    ends = (cells[-1:], cells[:1]) if periodic else (cells[:1], cells[-1:])
+    return _filtered(np.concatenate([ends[0], cells, ends[1]]), (0.25, 0.5, 0.25))
+
+
+def _between(cells: Array, periodic: bool) -> Array:
+    return np.concatenate([cells[:1], 0.5 * (cells[1:] + cells[:-1]), cells[-1:]])
+
+
 def _to_faces(cells: Array, periodic: bool, order: int) -> Array:
     return _filtered(_padded(cells, periodic, order // 2, order), ACROSS[order])
 
@@ -127,8 +141,9 @@ def _to_centers(faces: Array, periodic: bool, order: int) -> Array:
     return _filtered(values, ACROSS[order])
 
 
-def _slopes(points: Array, periodic: bool) -> Array:
-    return _filtered(_padded(points, periodic, 3, 6), [-w for w in reversed(ALONG[6])] + [0.0, *ALONG[6]])
+def _slopes(points: Array, periodic: bool, order: int) -> Array:
+    ahead = ALONG[order]
+    return _filtered(_padded(points, periodic, order // 2, order), [-w for w in reversed(ahead)] + [0.0, *ahead])
 
 
 def _with_differences(values: Array, periodic: bool, weights: tuple[float, ...], order: int) -> Array:

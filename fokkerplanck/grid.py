@@ -272,7 +272,7 @@ class Grid:
 
     def cell_points(self) -> Array:
         """Coordinates of every cell centre, shape (d, *shape)."""
-        return np.stack(np.meshgrid(*map(self.centers, range(self.dim)), indexing="ij"))
+        return self._lattice([self.centers(a) for a in range(self.dim)])
 
     def normalised(self, log_density: Callable[[Array], ArrayLike]) -> Array:
         r"""A density known up to a factor, at the cell centres: :math:`q = e^f/\sum e^f\Delta V`, shape ``shape``.
@@ -314,8 +314,14 @@ class Grid:
 
     def face_points(self, axis: int) -> Array:
         """Coordinates of the centres of the faces normal to one axis, shape (d, *face_shape(axis))."""
-        lines = [self.edges(a) if a == axis else self.centers(a) for a in range(self.dim)]
-        return np.stack(np.meshgrid(*lines, indexing="ij"))
+        return self._lattice([self.edges(a) if a == axis else self.centers(a) for a in range(self.dim)])
+
+    def _lattice(self, lines: list[Array]) -> Array:
+        """Every combination of positions along the axes, written once: meshgrid and stack would write them twice."""
+        points = np.empty((self.dim, *(line.size for line in lines)))
+        for a, line in enumerate(lines):
+            points[a] = self.along(line, a)
+        return points
 
     def edge_shape(self, axis: int) -> tuple[int, ...]:
         """Shape of an array on the edges along one axis: cells along it, nodes along the others; along none, on the nodes."""

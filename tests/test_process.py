@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import fokkerplanck as fp
+from fokkerplanck.process import PLAINLY, plainly_definite, smallest_correlation
 
 
 def rotating(x):
@@ -195,3 +196,23 @@ def test_another_interpretation_keeps_constant_noise_and_formulas():
     there = process.interpreted("isothermal")
     assert sympy.Matrix([[-x, -y]]) == there.formulas.velocity.T
     assert sympy.Matrix([[-3 * x, -y]]) == process.formulas.velocity.T
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_a_tensor_that_is_plainly_definite_has_no_small_eigenvalue(dim):
+    """Whatever its units; tensors close to singular, singular, indefinite or skew are left to the eigenvalues."""
+    rng = np.random.default_rng(2311)
+    roots = rng.normal(size=(2000, dim, dim)) * 10.0 ** rng.uniform(-8, 0, size=(2000, 1, dim))
+    tensors = (roots @ roots.transpose(0, 2, 1)) * 10.0 ** rng.uniform(-40, 40, size=(2000, 1, 1))
+    tensors = 0.5 * (tensors + tensors.transpose(0, 2, 1))
+    plain = np.array([plainly_definite(t) for t in tensors])
+    least = np.array([float(smallest_correlation(t)) for t in tensors])
+    assert plain.any()
+    assert plain[least > 1e-3].all()
+    assert (least[plain] > PLAINLY / 3.0).all()
+    if dim > 1:
+        flat = np.ones((dim, dim))  # noise along one direction only
+        skew = np.eye(dim)
+        skew[0, 1] = 1e-3
+        for other in (flat, -np.eye(dim), skew):
+            assert not plainly_definite(other)

@@ -51,24 +51,37 @@ def neighbour(axis, z, y, x, reach):
 @njit(**OPTIONS)
 def slopes(phi, spacing, periodic, out, start, stop):
     """∂_m Φ of every cell into ``out[m]``: central, or one-sided of second order at a wall."""
-    shape = phi.shape
+    ny, nx = phi.shape[1:]
     for m in range(3):
-        n = shape[m]
+        n = phi.shape[m]
         if n == 1:
             continue
         half = 0.5 / spacing[m]
         for z in range(start, stop):
-            for y in range(shape[1]):
-                for x in range(shape[2]):
-                    i = z if m == 0 else (y if m == 1 else x)
-                    if (0 < i < n - 1) or periodic[m]:
-                        above = neighbour(m, z, y, x, 1 if i < n - 1 else 1 - n)
-                        below = neighbour(m, z, y, x, -1 if i > 0 else n - 1)
-                        out[m, z, y, x] = half * (phi[above] - phi[below])
+            for y in range(ny):
+                line, row = phi[z, y], out[m, z, y]
+                if m == 2:
+                    for x in range(1, nx - 1):
+                        row[x] = half * (line[x + 1] - line[x - 1])
+                    if periodic[2]:
+                        row[0], row[nx - 1] = half * (line[1] - line[nx - 1]), half * (line[0] - line[nx - 2])
                     else:
-                        step = 1 if i == 0 else -1
-                        near, far = neighbour(m, z, y, x, step), neighbour(m, z, y, x, 2 * step)
-                        out[m, z, y, x] = step * half * (-3.0 * phi[z, y, x] + 4.0 * phi[near] - phi[far])
+                        row[0] = half * (-3.0 * line[0] + 4.0 * line[1] - line[2])
+                        row[nx - 1] = -half * (-3.0 * line[nx - 1] + 4.0 * line[nx - 2] - line[nx - 3])
+                    continue
+                i = z if m == 0 else y
+                if (0 < i < n - 1) or periodic[m]:
+                    above, below = (i + 1) % n, (i - 1) % n
+                    ahead = phi[above, y] if m == 0 else phi[z, above]
+                    behind = phi[below, y] if m == 0 else phi[z, below]
+                    for x in range(nx):
+                        row[x] = half * (ahead[x] - behind[x])
+                else:
+                    step = 1 if i == 0 else -1
+                    near = phi[i + step, y] if m == 0 else phi[z, i + step]
+                    far = phi[i + 2 * step, y] if m == 0 else phi[z, i + 2 * step]
+                    for x in range(nx):
+                        row[x] = step * half * (-3.0 * line[x] + 4.0 * near[x] - far[x])
 
 
 @njit(**OPTIONS)
@@ -105,7 +118,7 @@ def freeze(phi, slope, u, d, spacing, periodic, steepest, fastest, limit, regula
                         steep = max(steep, abs(rise))
                         whole += dam * mean
                         if limit > 0.0:
-                            cross += dam * mean / (1.0 + (rise / limit) ** 4) ** 0.25
+                            cross += dam * mean / math.sqrt(math.sqrt(1.0 + (rise / limit) ** 4))
                     velocity = u[axis][z, y, x] + daa * jump / h + whole
                     slow = (
                         math.isinf(fastest) or abs(velocity) * h <= fastest * daa
@@ -139,8 +152,8 @@ def compact_slope(s, z, y, x, m, h, periodic):
 
 
 @njit(**OPTIONS)
-def fluxes(phi, slope, s, u, d, spacing, periodic, regular, w, out, start, stop):
-    """Face currents J(Φ) + J'(Φ)s into ``out`` (three face arrays); walls stay zero, periodic ends are both written."""
+def fluxes(phi, slope, s, u, d, spacing, periodic, regular, w, own, out, start, stop):
+    """Face currents ``own`` J(Φ) + J'(Φ)s into ``out`` (three face arrays); walls stay zero, periodic ends are both written."""
     shape = phi.shape
     for axis in range(3):
         n = shape[axis]
@@ -175,7 +188,7 @@ def fluxes(phi, slope, s, u, d, spacing, periodic, regular, w, out, start, stop)
                         h,
                         cross,
                     )
-                    v += change + by_left * s[left] + by_right * s[z, y, x]
+                    v = own * v + change + by_left * s[left] + by_right * s[z, y, x]
                     flux = v * math.exp(-0.5 * (phi[z, y, x] + phi[left]))
                     out[axis][z, y, x] = flux
                     if i == 0:
@@ -183,12 +196,12 @@ def fluxes(phi, slope, s, u, d, spacing, periodic, regular, w, out, start, stop)
 
 
 @njit(**OPTIONS)
-def add_slope(row, i, m, offset, n, h, periodic, slot, factor):
-    """Add factor × ∂_m s, taken in the cell at ``offset`` (coded) and place i along m, to a row of the Jacobian."""
+def add_slope(row, i, m, offset, n, periodic, slot, factor):
+    """Add factor × h ∂_m s, taken in the cell at ``offset`` (coded) and place i along m, to a row of the Jacobian."""
     low = -1 if periodic or i > 0 else 0
     high = 1 if periodic or i < n - 1 else 0
     stride = 9 if m == 0 else (3 if m == 1 else 1)
-    share = factor / ((high - low) * h)
+    share = factor if high - low == 1 else 0.5 * factor
     row[slot[offset + high * stride]] += share
     row[slot[offset + low * stride]] -= share
 
@@ -207,6 +220,7 @@ def balance(phi, slope, u, d, spacing, periodic, regular, w, slot, residual, row
         if n == 1:
             continue
         h = spacing[axis]
+        across = (-0.5 / spacing[0], -0.5 / spacing[1], -0.5 / spacing[2])
         ahead = 9 if axis == 0 else (3 if axis == 1 else 1)
         extra = (1 if axis == 0 else 0, 1 if axis == 1 else 0, 1 if axis == 2 else 0)
         for f0 in range(start, stop + extra[0]):
@@ -249,10 +263,10 @@ def balance(phi, slope, u, d, spacing, periodic, regular, w, slot, residual, row
                             for m in range(3):
                                 if m == axis or shape[m] == 1:
                                     continue
-                                factor = -0.5 * scale * d[axis][m, right[0], right[1], right[2]]
+                                factor = scale * across[m] * d[axis][m, right[0], right[1], right[2]]
                                 i = left[m]
-                                add_slope(row, i, m, 13, shape[m], spacing[m], periodic[m], slot, factor)
-                                add_slope(row, i, m, 13 + ahead, shape[m], spacing[m], periodic[m], slot, factor)
+                                add_slope(row, i, m, 13, shape[m], periodic[m], slot, factor)
+                                add_slope(row, i, m, 13 + ahead, shape[m], periodic[m], slot, factor)
                     if f < highest:
                         scale = -rise / h  # q/p_r per h
                         row = rows[right]
@@ -263,10 +277,10 @@ def balance(phi, slope, u, d, spacing, periodic, regular, w, slot, residual, row
                             for m in range(3):
                                 if m == axis or shape[m] == 1:
                                     continue
-                                factor = -0.5 * scale * d[axis][m, right[0], right[1], right[2]]
+                                factor = scale * across[m] * d[axis][m, right[0], right[1], right[2]]
                                 i = right[m]
-                                add_slope(row, i, m, 13, shape[m], spacing[m], periodic[m], slot, factor)
-                                add_slope(row, i, m, 13 - ahead, shape[m], spacing[m], periodic[m], slot, factor)
+                                add_slope(row, i, m, 13, shape[m], periodic[m], slot, factor)
+                                add_slope(row, i, m, 13 - ahead, shape[m], periodic[m], slot, factor)
 
 
 @njit(**OPTIONS)

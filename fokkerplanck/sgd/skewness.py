@@ -306,7 +306,7 @@ def _on_faces(velocity: Array, phi: Array, grid: Grid) -> FaceField:
 def _along(values: Array, axis: int, grid: Grid) -> Array:
     """∂ along an axis of the grid, which is among the last of the array."""
     place = values.ndim - grid.dim + axis
-    return np.moveaxis(slopes(np.moveaxis(values, place, 0)), 0, place) / grid.spacing[axis]
+    return slopes(values, place) / grid.spacing[axis]
 
 
 def _at_centers(values: Array, coarse: Grid) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +73,16 @@ class Jacobian:
         self._direct = _Direct(self) if small or linear_solver in ("direct", "pardiso") else None
         self._cycles = _Cycles(self) if self._direct is None else None
 
+    @cached_property
+    def probability(self) -> Array:
+        """Of every cell, where the derivative was taken."""
+        return np.exp(-self.phi) * self.scheme.grid.cell_volume
+
+    @cached_property
+    def growth(self) -> Array:
+        """1/p, by which an outflow becomes one over density; zero in held cells."""
+        return np.exp(self.phi, out=np.zeros_like(self.phi), where=~self.held)
+
     def solve(self, residual: Array, *, reduction: float = REDUCTION) -> Correction:
         """Solve K s = −residual, by cycles to a residual of ``reduction`` × the first.
 
@@ -103,10 +113,7 @@ class _Cycles:
         self.held = jacobian.held.reshape(scheme.shape)
         planes, size = scheme.shape[0], phi.size
         forms = scheme.slower(phi, SLOW)
-        if all(np.array_equal(a, b) for a, b in zip(forms[0], scheme.regular, strict=True)):
-            smoother = rows
-        else:
-            smoother = scheme.balance(phi, forms)[1]
+        smoother = rows if forms[0] is scheme.regular else scheme.balance(phi, forms)[1]
         self.diagonal = np.empty(scheme.shape)
         in_planes(kernel.row_scales, planes, size, smoother, DOMINANCE, self.diagonal)
         in_planes(kernel.scale_rows, planes, size, rows, self.diagonal, self.held)

@@ -9,12 +9,13 @@ estimate that needs no second grid.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..currents import total_current
-from ..differences import ACROSS, ALONG, SLOPE, padded, to_means
+from ..differences import averages, between, face_slopes, slopes, to_faces, to_means
 from ..errors import FokkerPlanckError
 from ..fields import FaceField
 from ..grid import Array, Grid
@@ -123,11 +124,12 @@ def correct(
     tails = _tails(scheme, psi)
     fluxes = _Fluxes(scheme, coefficients, grid, tails if any(tail.any() for tail in tails) else None)
     volume = grid.reference.cell_volume
-    steps = [_Step(psi, scheme.flux(psi, np.zeros_like(psi)), 0.0, 0, "")]
+    steps: list[_Step] = []
     sizes: list[float] = []
     while len(sizes) < REPEATS:
-        steps.append(_step(jacobian, fluxes(steps[-1].psi, 4), steps[0].flux, steps[-1].psi, reduction))
-        sizes.append(float(np.sum(np.abs(np.exp(-steps[-1].psi) - np.exp(-steps[-2].psi)))) * volume)
+        before = steps[-1].psi if steps else psi
+        steps.append(_step(jacobian, fluxes(before, 4), before, reduction))
+        sizes.append(float(np.sum(np.abs(np.exp(-steps[-1].psi) - np.exp(-before)))) * volume)
         if steps[-1].limited > LIMITED or sizes[0] > FAR:
             raise TooFar(f"by {sizes[-1]:.1e}, cut short where {steps[-1].limited:.1e} is")
         if len(sizes) > 1 and sizes[-1] > sizes[-2]:
@@ -138,11 +140,11 @@ def correct(
     better = steps[-1]
     fluxes.tails = None  # so that the estimate sees what they leave out: entropy production feels them
     flux = fluxes(better.psi, 6)
-    best = check = _step(jacobian, flux, steps[0].flux, better.psi, ROUGH)
+    best = check = _step(jacobian, flux, better.psi, ROUGH)
     p4, p6 = np.exp(-better.psi), np.exp(-best.psi)
     doubts = fluxes.doubts(better.psi)
     if total_current(doubts) > NOTICED * total_current(flux - better.flux):
-        check = _step(jacobian, flux + doubts, steps[0].flux, better.psi, ROUGH)
+        check = _step(jacobian, flux + doubts, better.psi, ROUGH)
     defect = abs(_mass(p4, grid) - 1.0)
     current = total_current(physical_flux(better.flux, grid))
     return Corrected(
@@ -177,21 +179,21 @@ class _Step:
     solver: str
 
 
-def _step(jacobian: Jacobian, flux: FaceField, plain: FaceField, psi: Array, reduction: float) -> _Step:
-    """Ψ and the flux that balances, from ``psi`` and its flux; ``plain`` is the scheme's own where the Jacobian was taken."""
-    scheme, held, base = jacobian.scheme, jacobian.held, jacobian.phi
-    outflow = np.where(held, 0.0, flux.divergence() * np.exp(np.where(held, 0.0, base)))
+def _step(jacobian: Jacobian, flux: FaceField, psi: Array, reduction: float) -> _Step:
+    """Ψ and the flux that balances, from ``psi`` and its flux."""
+    scheme, base = jacobian.scheme, jacobian.phi
+    outflow = flux.divergence()
+    outflow *= jacobian.growth
     correction = jacobian.solve(outflow, reduction=reduction)
-    probability = np.exp(-base) * scheme.grid.cell_volume
-    mean = float(np.sum(probability * correction.s))
-    flux = flux + scheme.flux(base, correction.s) - plain
+    mean = float(np.sum(jacobian.probability * correction.s))
+    flux = flux + scheme.change(base, correction.s)
     if correction.reduction > 0.0:
         flux = without_gradient(flux)[0]  # the imbalance that the iterations left
-    change = correction.s * np.exp(psi - base)
-    ratio = np.minimum(np.maximum(1.0 + change, SMALLEST_RATIO), LARGEST_RATIO)
-    cut = ratio != 1.0 + change
-    limited = float(np.sum(probability[cut]))
-    psi = normalise(psi - _calm(np.log(ratio), cut, scheme.grid.periodic), scheme.grid)
+    wanted = 1.0 + (correction.s if psi is base else correction.s * np.exp(psi - base))
+    ratio = np.minimum(np.maximum(wanted, SMALLEST_RATIO), LARGEST_RATIO)
+    cut = ratio != wanted
+    limited = float(np.sum(jacobian.probability[cut]))
+    psi = normalise(psi - _calm(np.log(ratio, out=ratio), cut, scheme.grid.periodic), scheme.grid)
     return _Step(psi, flux * (1.0 / (1.0 + mean)), limited, correction.cycles, correction.solver)
 
 
@@ -203,20 +205,23 @@ def _calm(change: Array, cut: NDArray[np.bool_], periodic: tuple[bool, ...]) -> 
     """
     if not cut.any():
         return change
-    near = _averaged(_averaged(cut.astype(float), periodic), periodic) > 0.0
-    return np.where(near, _averaged(change, periodic), change)
+    near, average = _widened(_widened(cut, periodic), periodic), change
+    for axis, ring in enumerate(periodic):
+        average = averages(average, axis, ring)
+    return np.where(near, average, change)
 
 
-def _averaged(cells: Array, periodic: tuple[bool, ...]) -> Array:
-    """¼, ½, ¼ along every axis; beyond a wall there is the last cell again."""
+def _widened(cells: NDArray[np.bool_], periodic: tuple[bool, ...]) -> NDArray[np.bool_]:
+    """With all neighbours, those across edges and corners too."""
     for axis, ring in enumerate(periodic):
         lines = np.moveaxis(cells, axis, 0)
-        mean = 0.5 * lines
-        mean[1:] += 0.25 * lines[:-1]
-        mean[:-1] += 0.25 * lines[1:]
-        mean[0] += 0.25 * lines[-1 if ring else 0]
-        mean[-1] += 0.25 * lines[0 if ring else -1]
-        cells = np.moveaxis(mean, 0, axis)
+        wider = lines.copy()
+        wider[1:] |= lines[:-1]
+        wider[:-1] |= lines[1:]
+        if ring:
+            wider[0] |= lines[-1]
+            wider[-1] |= lines[0]
+        cells = np.moveaxis(wider, 0, axis)
     return cells
 
 
@@ -235,34 +240,36 @@ class _Fluxes:
         grid: Grid,
         tails: tuple[NDArray[np.bool_], ...] | None = None,
     ) -> None:
-        self.grid, self.scheme, self.layout, self.tails = grid, scheme, scheme, tails
+        self.grid, self.scheme, self.tails = grid, scheme, tails
         self.coefficients = coefficients
+        carried = coefficients
         if not grid.uniform:
             self.coefficients = physical_coefficients(coefficients, grid)
-            self.layout = Scheme(_stretched(self.coefficients, grid))
+            carried = _stretched(self.coefficients, grid)
+        self.carried = carried.velocity, carried.diffusion
 
     def __call__(self, psi: Array, order: int) -> FaceField:
-        layout, grid = self.layout, self.grid
-        periodic, half = layout.periodic, order // 2
-        reach = tuple(half if a in layout.axes else 0 for a in range(3))
-        cells = physical_log_density(psi, grid).reshape(layout.shape)
-        for axis in layout.axes:
-            cells = padded(cells, axis, half, periodic[axis], order)
-        out = tuple(np.zeros_like(u) for u in layout.u)
-        weights = (np.array(ACROSS[order]), np.array(SLOPE[order]), np.array(ALONG[order]))
-        planes = layout.shape[0]
-        arguments = (cells, reach, *weights, layout.u, layout.d, layout.spacing, out)
-        in_planes(kernel.point_fluxes, planes, psi.size, *arguments)
+        grid, (velocity, diffusion) = self.grid, self.carried
+        phi = physical_log_density(psi, grid)
         components = []
-        for a, axis in enumerate(layout.axes):
-            values = out[axis]
-            if not periodic[axis]:
-                ends = np.moveaxis(values, axis, 0)
+        for a in range(grid.dim):
+            ring = grid.periodic[a]
+            value, values = to_faces(phi, a, ring, order), velocity[a].copy()
+            for m, tensor in enumerate(diffusion[a]):
+                if m != a and not tensor.any():
+                    continue
+                rise = face_slopes(phi, a, ring, order) if m == a else slopes(value, m, grid.periodic[m], order)
+                rise *= tensor
+                rise /= grid.spacing[m]
+                values += rise
+            values *= np.exp(np.negative(value, out=value), out=value)
+            if not ring:
+                ends = np.moveaxis(values, a, 0)
                 ends[0] = ends[-1] = 0.0
-            for other in layout.axes:
-                if other != axis:
-                    values = to_means(values, other, periodic[other], order)
-            components.append(values.reshape(grid.face_shape(a)))
+            for other in range(grid.dim):
+                if other != a:
+                    values = to_means(values, other, grid.periodic[other], order)
+            components.append(values)
         if self.tails is not None:
             own = self.scheme.flux(psi, np.zeros_like(psi)).components
             components = [np.where(tail, j, c) for tail, j, c in zip(self.tails, own, components, strict=True)]
@@ -281,37 +288,34 @@ class _Fluxes:
         steps = [grid.spacing[m] if isinstance(grid.maps[m], Uniform) else grid.centers(m) for m in axes]
         rows = [np.moveaxis(d, a + 1, 0)[1:-1] for a, d in enumerate(self.coefficients.diffusion)]  # walls hold zeros
         varying = any(np.ptp(row[:, m]) > 0.0 for row in rows for m in axes)
-        slopes = [np.gradient(phi, steps[m], axis=m) for m in axes] if varying else []
+        rises = [np.gradient(phi, steps[m], axis=m) for m in axes] if varying else []
         density, components = np.exp(-phi), []
         for a, u in enumerate(self.coefficients.velocity):
-            terms = np.stack([u, *self.coefficients.diffusion[a][: len(slopes)]])
-            weights = np.stack([np.ones_like(u), *(_on_faces(slope, a) for slope in slopes)])
+            terms = self.coefficients.diffusion[a][: len(rises)]
+            weights = np.empty((len(rises), *u.shape))
+            for weight, rise in zip(weights, rises, strict=True):
+                weight[...] = between(rise, a)
             out = np.zeros_like(u)
             for m, n in enumerate(u.shape):
-                lines = (-1, n, int(np.prod(u.shape[m + 1 :], dtype=int)))
+                lines = (prod(u.shape[:m]), n, prod(u.shape[m + 1 :]))
                 ring = grid.periodic[m]
                 first, last = (0, n) if m != a else (0, n - 1) if ring else (1, n - 1)  # rings repeat a face
-                if last - first > 6:
-                    each = (len(terms), *lines)
-                    kernel.doubts(terms.reshape(each), weights.reshape(each), first, last, ring, out.reshape(lines))
-                    if slopes and self.coefficients.differenced:  # a jump of D by which its derivative may have missed
-                        rate = np.ones_like(u) / grid.along(grid.distances(m) if m == a else grid.widths(m), m)
-                        one = (1, *lines)
-                        kernel.doubts(
-                            terms[1 + m].reshape(one), rate.reshape(one), first, last, ring, out.reshape(lines)
-                        )
-            out *= _on_faces(density, a) * _area(grid, a)
+                if last - first <= 6:
+                    continue
+                each, where = (len(terms), *lines), (first, last, ring, out.reshape(lines))
+                arguments = (u.reshape(lines), terms.reshape(each), weights.reshape(each), *where)
+                in_planes(kernel.doubts, lines[0], u.size, *arguments)
+                if rises and self.coefficients.differenced:  # a jump of D by which its derivative may have missed
+                    rate = np.ones_like(u) / grid.along(grid.distances(m) if m == a else grid.widths(m), m)
+                    one = (1, *lines)
+                    arguments = (np.zeros(lines), terms[m].reshape(one), rate.reshape(one), *where)
+                    in_planes(kernel.doubts, lines[0], u.size, *arguments)
+            out *= between(density, a) * _area(grid, a)
             if grid.periodic[a]:
                 ends = np.moveaxis(out, a, 0)
                 ends[-1] = ends[0]
             components.append(out)
         return FaceField(grid.reference, tuple(components))
-
-
-def _on_faces(cells: Array, axis: int) -> Array:
-    """The mean of the cells beside every face; at both ends the nearest, whatever the boundary."""
-    a = np.moveaxis(cells, axis, 0)
-    return np.moveaxis(np.concatenate([a[:1], 0.5 * (a[1:] + a[:-1]), a[-1:]]), 0, axis)
 
 
 def _tails(scheme: Scheme, psi: Array) -> tuple[NDArray[np.bool_], ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -100,26 +100,28 @@ class Hierarchy:
         self.grades: list[Grade] = []
         self.earlier: list[Grade] = []  # those before the last grid that failed
         self.records: list[dict[str, Any]] = []
-        self.start: Start | None = None  # on the next grid
+        self.start: Start | None = None  # of the next grid, with Φ on the cells of the last
 
     def add(self, grid: Grid) -> None:
         """Solve one more grid; its record is marked ``stalled`` until it is solved."""
         started = time.perf_counter()
         record: dict[str, Any] = {"shape": grid.shape, "stalled": "not finished"}
         self.records.append(record)
+        if self.start is not None:
+            self.start = replace(self.start, phi=prolong(self.start.phi, grid))
         answer = self.method(self.process, grid, self.start, record)
         record["seconds"] = time.perf_counter() - started
         if answer is None:  # estimates compare neighbouring grids only, so they start afresh on the next one
             self.earlier = self.grades or self.earlier
             self.grades = []
-            self.start = None if self.start is None else Start(prolong(self.start.phi, grid))
+            self.start = None if self.start is None else Start(self.start.phi)
             return
         grade = self._grade(grid, answer)
         if self.grades:
             _compare(grade, self.grades[-1])
         self.grades.append(grade)
         known = self.errors() if answer.density_error is not None else Errors(np.inf, np.inf)
-        self.start = Start(prolong(answer.phi, grid), known.density, known.current)
+        self.start = Start(answer.phi, known.density, known.current)
         record.pop("stalled")
         production, production_error = None, None
         if grade.force is not None:

@@ -269,11 +269,12 @@ def fgmres(
         rotations = np.zeros((count, 2))
         g = np.zeros(count + 1)
         g[0] = norm
-        basis[0] = residual / norm
+        np.divide(residual, norm, out=basis[0])
         k = 0
         while k < count and norm > rtol * start:
             z = preconditioner(basis[k] / weight)
-            w = weight * matrix(z)
+            w = matrix(z)
+            w *= weight
             directions.append(z)
             h = basis[: k + 1] @ w
             w -= h @ basis[: k + 1]
@@ -293,7 +294,7 @@ def fgmres(
             norm = abs(float(g[k + 1]))
             k += 1
             if length > 0.0:
-                basis[k] = w / length
+                np.divide(w, length, out=basis[k])
         if k == 0:
             break
         y = sla.solve_triangular(upper[:k, :k], g[:k])

@@ -42,12 +42,14 @@ class Scheme:
         for s, (a, b, c) in enumerate(self.offsets):
             self.slot[((a + 1) * 3 + b + 1) * 3 + c + 1] = s
         faces = [tuple(n + (a == axis and axis in self.axes) for a, n in enumerate(self.shape)) for axis in range(3)]
-        self.u = tuple(np.zeros(f) for f in faces)
-        self.d = tuple(np.zeros((3, *f)) for f in faces)
-        for a, axis in enumerate(self.axes):
-            self.u[axis][...] = coefficients.velocity[a].reshape(faces[axis])
-            for m, other in enumerate(self.axes):
-                self.d[axis][other] = coefficients.diffusion[a][m].reshape(faces[axis])
+        if grid.dim == 3:
+            self.u, self.d = coefficients.velocity, coefficients.diffusion
+        else:
+            self.u, self.d = tuple(np.zeros(f) for f in faces), tuple(np.zeros((3, *f)) for f in faces)
+            for a, axis in enumerate(self.axes):
+                self.u[axis][...] = coefficients.velocity[a].reshape(faces[axis])
+                for m, other in enumerate(self.axes):
+                    self.d[axis][other] = coefficients.diffusion[a][m].reshape(faces[axis])
         self.regular = tuple(np.zeros(f, dtype=np.bool_) for f in faces)
         self.w = tuple(np.zeros(f) for f in faces)
         self._slope = np.zeros((3, *self.shape))
@@ -79,14 +81,17 @@ class Scheme:
                 regular[0][inside[-1]] = False
 
     def slower(self, phi: Array, fastest: float) -> tuple[Any, Any]:
-        """Forms and cross drift with faces above the cell Péclet number ``fastest`` linear too."""
+        """Forms and cross drift with faces above the cell Péclet number ``fastest`` linear too; the own where none is."""
         phi = phi.reshape(self.shape)
         regular, w = tuple(np.zeros_like(r) for r in self.regular), tuple(np.zeros_like(w) for w in self.w)
         forms = (np.inf, fastest, np.inf, regular, w)
         self._over(kernel.freeze, phi, self._slopes(phi), self.u, self.d, self.spacing, self.periodic, *forms)
-        both = tuple(a & b for a, b in zip(self.regular, regular, strict=True))
-        drift = tuple(np.where(a, b, c) for a, b, c in zip(self.regular, w, self.w, strict=True))
-        return both, drift
+        if not any((own > slow).any() for own, slow in zip(self.regular, regular, strict=True)):
+            return self.regular, self.w
+        for axis in self.axes:
+            np.copyto(w[axis], self.w[axis], where=~self.regular[axis])
+            np.logical_and(regular[axis], self.regular[axis], out=regular[axis])
+        return regular, w
 
     def _over(self, function: Any, phi: Array, *arguments: Any) -> None:
         in_planes(function, self.shape[0], phi.size, phi, *arguments)
@@ -105,9 +110,16 @@ class Scheme:
 
     def flux(self, phi: Array, s: Array) -> FaceField:
         """J(Φ) + J'(Φ)s, exactly the flux whose balance ``balance`` linearises."""
+        return self._fluxes(phi, s, 1.0)
+
+    def change(self, phi: Array, s: Array) -> FaceField:
+        """J'(Φ)s."""
+        return self._fluxes(phi, s, 0.0)
+
+    def _fluxes(self, phi: Array, s: Array, own: float) -> FaceField:
         phi, s = phi.reshape(self.shape), s.reshape(self.shape)
         currents = tuple(np.zeros_like(u) for u in self.u)
-        arguments = (s, self.u, self.d, self.spacing, self.periodic, self.regular, self.w, currents)
+        arguments = (s, self.u, self.d, self.spacing, self.periodic, self.regular, self.w, own, currents)
         self._over(kernel.fluxes, phi, self._slopes(phi), *arguments)
         return FaceField(
             self.grid, tuple(currents[a].reshape(self.grid.face_shape(i)) for i, a in enumerate(self.axes))

@@ -10,7 +10,7 @@ from ..grid import Array, Grid
 
 
 def prolong(cells: Array, grid: Grid) -> Array:
-    """Cubic interpolation of cell values of ``grid`` to the cells of ``grid.refine()``, extrapolating half a cell at walls."""
+    """Cubic interpolation to cells half as wide, extrapolating half a cell at walls; ``grid`` says which axes are rings."""
     for axis in range(grid.dim):
         cells = np.moveaxis(_halve(np.moveaxis(cells, axis, 0), grid.periodic[axis]), 0, axis)
     return cells
