@@ -6,7 +6,7 @@ import numpy as np
 
 from .fields import FaceField
 from .grid import Array
-from .process import BLOCK, plainly_definite, smallest_correlation
+from .tensors import BLOCK, plainly_definite, smallest_correlation
 
 SINGULAR = 1e-12  # smallest eigenvalue of D/√(D_ii D_jj) below which D⁻¹ is round-off of D
 

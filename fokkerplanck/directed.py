@@ -16,10 +16,10 @@ from .errors import InvalidInput
 from .fields import FaceField
 from .force import Force
 from .grid import Array, Grid
-from .process import smallest_correlation
 from .replicates import CONFIDENCE, Interval, check_rows, mean_test, standard_error
 from .results import Solution
 from .sweeps import Areas, as_areas, settling
+from .tensors import smallest_correlation
 
 if TYPE_CHECKING:
     from .sgd import SGD, Run

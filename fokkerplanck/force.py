@@ -12,8 +12,9 @@ from . import currents
 from .errors import InvalidInput
 from .grid import Array, Grid
 from .operators import CELLS_PER_SCALE
-from .process import DiffusionProcess, smallest_correlation
+from .process import DiffusionProcess
 from .symbolic import numeric
+from .tensors import smallest_correlation
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fokkerplanck as fp
-from fokkerplanck.process import PLAINLY, plainly_definite, smallest_correlation
+from fokkerplanck.tensors import PLAINLY, plainly_definite, smallest_correlation
 
 
 def rotating(x):
