@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from test_sgd_model import FEATURES, breast_cancer, diabetes, linear, logistic, sample_gradients
 
-from fokkerplanck.errors import InvalidInput
+from fokkerplanck.errors import InvalidInput, NotConverged
 from fokkerplanck.process import DiffusionProcess
+from fokkerplanck.sgd import descent
 from fokkerplanck.sgd.descent import SGD
 from fokkerplanck.sgd.models import linear_regression, logistic_regression
 
@@ -120,3 +121,12 @@ def test_boxes_are_checked() -> None:
     exact = linear_regression([[1.0], [2.0]], [1.0, 2.0])
     with pytest.raises(InvalidInput, match=r"expected gradient noise along every axis .* an exact fit stops SGD"):
         SGD(exact, learning_rate=0.1, batch_size=1).box()
+
+
+def test_negative_variances_are_not_taken_for_an_exact_fit(monkeypatch) -> None:
+    """What an equation too close to singular returns is refused where it would be clipped or taken a root of."""
+    monkeypatch.setattr(descent, "solve_continuous_lyapunov", lambda *_: np.diag([1.0, -1e-3]))
+    sgd = SGD(SMALL, learning_rate=0.1, batch_size=2)
+    for ask in (sgd.box, sgd.covariance, sgd.process):
+        with pytest.raises(NotConverged, match=r"variances that are not negative, got .* too close to singular"):
+            ask()

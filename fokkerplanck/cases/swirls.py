@@ -3,6 +3,7 @@ r"""Radial loss :math:`\tfrac12 r^2` with noise that turns: the current comes fr
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -64,8 +65,8 @@ def swirl(*, temperature: float = 0.5, strength: float = 0.8, interpretation: st
             density,
             current,
             {
-                "entropy_production": quad(production, 0.0, np.inf, epsabs=1e-13)[0],
-                "circulation": quad(area, 0.0, np.inf, epsabs=1e-13)[0],
+                "entropy_production": _over_squares(production),
+                "circulation": _over_squares(area),
             },
         ),
         settings={"temperature": eps, "strength": c, "interpretation": interpretation},
@@ -127,8 +128,8 @@ def heavy_swirl(
             density,
             current,
             {
-                "entropy_production": quad(production, 0.0, np.inf, epsabs=1e-13)[0],
-                "circulation": quad(area, 0.0, np.inf, epsabs=1e-13)[0],
+                "entropy_production": _over_squares(production),
+                "circulation": _over_squares(area),
                 "second_moment": 1.0 / (m - 2.0),
             },
         ),
@@ -202,3 +203,8 @@ def _is_ito(interpretation: str) -> bool:
             f"interpretation: expected 'ito' or 'isothermal', for which the answer is known, got {interpretation!r}"
         )
     return interpretation == "ito"
+
+
+def _over_squares(share: Callable[[float], float]) -> float:
+    """∫ over all s = r², to twelve digits of numbers of order one."""
+    return float(quad(share, 0.0, np.inf, epsabs=1e-13)[0])

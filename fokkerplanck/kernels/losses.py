@@ -27,6 +27,8 @@ PHASE = 2  # ((θ·x)² − y)²/2
 TANH = 3  # (θ₀ tanh(θ₁x) − y)²/2
 DEEP = 4  # (θ₀θ₁x − y)²/2
 
+PARTS = 64  # of the points that threads share: the last one done waits for a sixty-fourth at most
+
 
 @njit(**OPTIONS)
 def mean_loss(kind: int, X: Array, y: Array, theta: Array) -> float:
@@ -209,32 +211,6 @@ def averages(
 
 
 @njit(**OPTIONS)
-def at_point(
-    kind: int,
-    X: Array,
-    y: Array,
-    theta: Array,
-    g: Array,
-    h: Array,
-    t: Array,
-    loss: Array,
-    gradient: Array,
-    covariance: Array,
-    divergence: Array,
-    hessian: Array,
-    third_moment: Array,
-    slope: Array,
-    drift_bend: Array,
-    noise_bend: Array,
-) -> None:
-    """``averages`` at one θ, and the mean loss; ``g``, ``h`` and ``t`` are room for the derivatives of all samples."""
-    fill_derivatives(kind, X, y, theta, g, h, t)
-    averages(g, h, t, gradient, covariance, divergence, hessian, third_moment, slope, drift_bend, noise_bend)
-    if loss.size:
-        loss[0] = mean_loss(kind, X, y, theta)
-
-
-@njit(**OPTIONS)
 def at_few_points(
     kind: int,
     X: Array,
@@ -251,20 +227,19 @@ def at_few_points(
     drift_bend: Array,
     noise_bend: Array,
 ) -> None:
-    """``at_point`` at every row of ``points``, with sample derivatives up to ``order``; one row of outputs per point."""
+    """``averages`` and the mean loss at every row of ``points``, with sample derivatives up to ``order``.
+
+    One row of outputs per point, of size 0 if not wanted.
+    """
     n, d = len(X), points.shape[1]
     g = np.empty((d, n))
     h, t = np.empty((d * (order > 1), d, n)), np.empty((d * (order > 2), d, d, n))
     for p in range(len(points)):
-        at_point(
-            kind,
-            X,
-            y,
-            points[p],
+        fill_derivatives(kind, X, y, points[p], g, h, t)
+        averages(
             g,
             h,
             t,
-            loss[p],
             gradient[p],
             covariance[p],
             divergence[p],
@@ -274,6 +249,8 @@ def at_few_points(
             drift_bend[p],
             noise_bend[p],
         )
+        if loss[p].size:
+            loss[p, 0] = mean_loss(kind, X, y, points[p])
 
 
 @njit(parallel=True, **OPTIONS)
@@ -293,28 +270,24 @@ def at_points(
     drift_bend: Array,
     noise_bend: Array,
 ) -> None:
-    """The same on all cores."""
-    n, d = len(X), points.shape[1]
-    for p in prange(len(points)):
-        g = np.empty((d, n))
-        h, t = np.empty((d * (order > 1), d, n)), np.empty((d * (order > 2), d, d, n))
-        at_point(
+    """The same on all cores, in parts that are small enough to share evenly."""
+    for part in prange(PARTS):
+        own = slice(part * len(points) // PARTS, (part + 1) * len(points) // PARTS)
+        at_few_points(
             kind,
             X,
             y,
-            points[p],
-            g,
-            h,
-            t,
-            loss[p],
-            gradient[p],
-            covariance[p],
-            divergence[p],
-            hessian[p],
-            third_moment[p],
-            slope[p],
-            drift_bend[p],
-            noise_bend[p],
+            points[own],
+            order,
+            loss[own],
+            gradient[own],
+            covariance[own],
+            divergence[own],
+            hessian[own],
+            third_moment[own],
+            slope[own],
+            drift_bend[own],
+            noise_bend[own],
         )
 
 

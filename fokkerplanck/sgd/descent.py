@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import solve_continuous_lyapunov
 
-from ..errors import InvalidInput
+from ..errors import InvalidInput, NotConverged
 from ..grid import Box, Grid
 from ..process import DiffusionProcess
 from ..solvers.hermite import Moments, chain_moments
@@ -275,12 +275,13 @@ class SGD:
         if not (math.isfinite(widths) and widths > 0.0):
             raise InvalidInput(f"widths: expected a positive number of standard deviations, got {widths!r}")
         covariance = self._linear_covariance(self._independent_scale) / (1.0 - self.momentum)
-        reach = widths * np.sqrt(np.diag(covariance))
-        if not (reach > 0.0).all():
+        variance = np.diag(covariance)
+        if not (variance > 0.0).all():
             raise InvalidInput(
-                f"box: expected gradient noise along every axis at the minimum, got standard deviations "
-                f"{(reach / widths).tolist()} for {self.model.names}: an exact fit stops SGD"
+                f"box: expected gradient noise along every axis at the minimum, got variances {variance.tolist()} for "
+                f"{self.model.names}: an exact fit stops SGD"
             )
+        reach = widths * np.sqrt(variance)
         return Box(self.model.minimum - reach, self.model.minimum + reach)
 
     def simulate(
@@ -329,6 +330,11 @@ class SGD:
         minimum = self.model.minimum
         noise = 2.0 * (scale * self.model.noise_covariance(minimum) + self._constant_noise)
         S = solve_continuous_lyapunov(self.model.hessian(minimum), noise)
+        if np.diag(S).min() < -FLAT * np.abs(S).max():
+            raise NotConverged(
+                f"covariance: expected variances that are not negative, got {np.diag(S).tolist()} for {self.model.names}: the "
+                "Hessian at the minimum is too close to singular. Raise l2, or scale the features alike"
+            )
         return np.asarray(0.5 * (S + S.T), dtype=float)
 
     @property
@@ -391,9 +397,10 @@ class SGD:
                 "(see deep_linear), or add isotropic noise with injected_noise="
             )
         covariance = self._linear_covariance(self._independent_scale)
-        size = np.sqrt(np.maximum(np.diag(covariance), 0.0))
-        if not (size > 0.0).all():
-            return  # an exact fit; a box round it is refused
+        variance = np.diag(covariance)
+        if not (variance > 0.0).all():
+            return  # an exact fit: zero, or round-off of zero; a box round it is refused
+        size = np.sqrt(variance)
         values, vectors = np.linalg.eigh(covariance / np.outer(size, size))
         if values[0] < FLAT:
             still = vectors[:, 0] / size

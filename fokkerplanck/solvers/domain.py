@@ -148,6 +148,7 @@ def find_box(
             failure = error  # on cells that wide what spreads may be the noise of upwinding: see whether walkers do
     low, high = extremes(process, np.stack([a.upper for a in attractors], axis=1), lower, upper, generator)
     inner = search.inner
+    # A gap is negative where no walker got as far as the attractor: the box keeps the attractor, and the least beyond it.
     beyond = [np.maximum(BEYOND * gap, NARROWEST_GAP * (high - low)) for gap in (inner[0] - low, high - inner[1])]
     least = [LEAST * a.deviation for a in attractors]  # walkers may not have been to every well often enough
     wide = (

@@ -230,7 +230,10 @@ def normal_rule(dim: int) -> tuple[Array, Array]:
 
 
 def covariance_root(covariance: Array) -> Array:
-    """V Λ^½ of covariances (d, d, m), which may be singular: columns along the principal axes."""
+    """V Λ^½ of covariances (d, d, m), which may be singular: columns along the principal axes.
+
+    They are tensors that a process has checked, or means of outer products, so no eigenvalue is negative but by round-off.
+    """
     values, vectors = np.linalg.eigh(np.moveaxis(covariance, -1, 0))
     root = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]  # a zero eigenvalue comes out as ±1e-17
     return np.moveaxis(root, 0, -1)
