@@ -1,51 +1,49 @@
 """Stationary states of Fokker–Planck equations: densities, probability currents, detailed balance.
 
-Importing this package loads what it takes to solve, and neither matplotlib nor xarray nor the command line; the other names are
-loaded when first used.
+Importing this package loads next to nothing; its names are loaded when first used.
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from .area import AreaTest, area_test, steps_needed
-from .balance import DetailedBalance, detailed_balance
-
-# Now, because these functions take the names of their modules.
-from .compare import Comparison, compare
-from .errors import (
-    BoxNotFound,
-    BoxWarning,
-    DivergedWarning,
-    FokkerPlanckError,
-    HeavyTails,
-    InvalidInput,
-    NoStationaryState,
-    NotConverged,
-)
-from .fields import EdgeField, FaceField
-from .force import Force, force
-from .grid import Box, Grid
-from .helmholtz import Extremum, HelmholtzSplit, helmholtz
-from .maps import Algebraic, Edges, Sinh, Uniform
-from .measured import Measured, current_fields, density_error, measure, total_variation
-from .nonequilibrium import NonEquilibrium, cycle_affinity, nonequilibrium
-from .process import DiffusionProcess
-from .results import Solution, load
-from .solvers.chain import stationary_distribution
-from .solvers.domain import Domain, check_box, find_box
-from .solvers.generator import current, generator
-from .solvers.stationary import solve_stationary
-from .sweeps import Areas, extrapolated_areas, swept_areas
-
 if TYPE_CHECKING:
-    from . import cases, claims, sgd
+    from . import cases, claims, sgd, solvers
     from . import plotting as plot
     from .analysis import Analysis, analyse
+    from .area import AreaTest, area_test, steps_needed
+    from .balance import DetailedBalance, detailed_balance
+    from .compare import Comparison, compare
     from .directed import DirectedTest, directed_test
     from .dissipation import EntropySplit, drift_split, entropy_split
+    from .errors import (
+        BoxNotFound,
+        BoxWarning,
+        DivergedWarning,
+        FokkerPlanckError,
+        HeavyTails,
+        InvalidInput,
+        NoStationaryState,
+        NotConverged,
+    )
+    from .fields import EdgeField, FaceField
+    from .force import Force, force
+    from .grid import Box, Grid
+    from .helmholtz import Extremum, HelmholtzSplit, helmholtz
+    from .maps import Algebraic, Edges, Sinh, Uniform
+    from .measured import Measured, current_fields, density_error, measure, total_variation
+    from .nonequilibrium import NonEquilibrium, cycle_affinity, nonequilibrium
+    from .process import DiffusionProcess
+    from .results import Solution, load
+    from .solvers.chain import stationary_distribution
+    from .solvers.domain import Domain, check_box, find_box
     from .solvers.escape import mean_first_passage_time, splitting_probability
     from .solvers.evolve import evolve
+    from .solvers.generator import current, generator
     from .solvers.spectrum import RelaxationModes, relaxation_modes
+    from .solvers.stationary import solve_stationary
+    from .sweeps import Areas, extrapolated_areas, swept_areas
 
 __version__ = "0.1.0"
 
@@ -110,6 +108,7 @@ __all__ = [
     "relaxation_modes",
     "sgd",
     "solve_stationary",
+    "solvers",
     "splitting_probability",
     "stationary_distribution",
     "steps_needed",
@@ -119,21 +118,81 @@ __all__ = [
 
 
 # What is loaded when first used: the module itself, or the name in it.
-_MODULES = {"cases": ".cases", "claims": ".claims", "plot": ".plotting", "sgd": ".sgd"}
+_MODULES = {"cases": ".cases", "claims": ".claims", "plot": ".plotting", "sgd": ".sgd", "solvers": ".solvers"}
 _HOMES = {
+    "Algebraic": ".maps",
     "Analysis": ".analysis",
+    "AreaTest": ".area",
+    "Areas": ".sweeps",
+    "Box": ".grid",
+    "BoxNotFound": ".errors",
+    "BoxWarning": ".errors",
+    "Comparison": ".compare",
+    "DetailedBalance": ".balance",
+    "DiffusionProcess": ".process",
     "DirectedTest": ".directed",
+    "DivergedWarning": ".errors",
+    "Domain": ".solvers.domain",
+    "EdgeField": ".fields",
+    "Edges": ".maps",
     "EntropySplit": ".dissipation",
+    "Extremum": ".helmholtz",
+    "FaceField": ".fields",
+    "FokkerPlanckError": ".errors",
+    "Force": ".force",
+    "Grid": ".grid",
+    "HeavyTails": ".errors",
+    "HelmholtzSplit": ".helmholtz",
+    "InvalidInput": ".errors",
+    "Measured": ".measured",
+    "NoStationaryState": ".errors",
+    "NonEquilibrium": ".nonequilibrium",
+    "NotConverged": ".errors",
     "RelaxationModes": ".solvers.spectrum",
+    "Sinh": ".maps",
+    "Solution": ".results",
+    "Uniform": ".maps",
     "analyse": ".analysis",
+    "area_test": ".area",
+    "check_box": ".solvers.domain",
+    "compare": ".compare",
+    "current": ".solvers.generator",
+    "current_fields": ".measured",
+    "cycle_affinity": ".nonequilibrium",
+    "density_error": ".measured",
+    "detailed_balance": ".balance",
     "directed_test": ".directed",
     "drift_split": ".dissipation",
     "entropy_split": ".dissipation",
     "evolve": ".solvers.evolve",
+    "extrapolated_areas": ".sweeps",
+    "find_box": ".solvers.domain",
+    "force": ".force",
+    "generator": ".solvers.generator",
+    "helmholtz": ".helmholtz",
+    "load": ".results",
     "mean_first_passage_time": ".solvers.escape",
+    "measure": ".measured",
+    "nonequilibrium": ".nonequilibrium",
     "relaxation_modes": ".solvers.spectrum",
+    "solve_stationary": ".solvers.stationary",
     "splitting_probability": ".solvers.escape",
+    "stationary_distribution": ".solvers.chain",
+    "steps_needed": ".area",
+    "swept_areas": ".sweeps",
+    "total_variation": ".measured",
 }
+
+
+class _Package(ModuleType):
+    def __setattr__(self, name: str, value: Any) -> None:
+        """A function that has the name of its module stays that function when the module is loaded."""
+        if isinstance(value, ModuleType) and _HOMES.get(name) == f".{name}":
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,7 @@
-"""The command line: ``fokkerplanck run``, ``list``, ``verify`` and ``audit``."""
+"""The command line: ``fokkerplanck run``, ``list``, ``verify`` and ``audit``.
+
+Each command loads what it needs when it runs, so that ``--help`` and wrong usage are answered at once.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +9,22 @@ import json as json_module
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from . import cases
-from .analysis import Analysis, analyse, make_directory
-from .cases import Case, Convergence, Verification, from_sgd
 from .errors import FokkerPlanckError, InvalidInput, NotConverged
-from .io import to_json, write_dataset, write_whole
-from .progress import progress_bar
-from .sgd import SGD, linear_regression, logistic_regression, read_csv
-from .sgd.simulation import check_counts
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from .analysis import Analysis
+    from .cases import Case, Convergence, Verification
 
 FAILED, BAD_USAGE = 1, 2
 OWN_DATA: dict[str, Any] = {"learning_rate": 0.1, "batch_size": 8, "sampling": "with_replacement"}
-MODELS = {"logistic": (logistic_regression, 0.1), "linear": (linear_regression, 0.0)}  # with the default of l2
+MODELS = {"logistic": 0.1, "linear": 0.0}  # with the default of l2
 
 app = typer.Typer(
     add_completion=False,
@@ -58,6 +59,11 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead of a table.")] = False,
 ) -> None:
     """From a data set, or a case of the gallery, to a verdict: a table, result.nc, summary.json and figure.png."""
+    from . import cases
+    from .analysis import make_directory
+    from .io import to_json
+    from .sgd.simulation import check_counts
+
     settings = {"l2": l2, "learning_rate": learning_rate, "batch_size": batch_size, "sampling": sampling}
     given = {key: value for key, value in settings.items() if value is not None}
     if data is not None:
@@ -88,6 +94,10 @@ def run(
 @app.command(name="list")
 def list_cases() -> None:
     """The cases of the gallery: dimension, detailed balance, what is exact, and their parameters."""
+    from rich.table import Table
+
+    from . import cases
+
     table = Table("name", "d", "detailed balance", "exact", "parameters")
     table.columns[0].no_wrap = True
     for name in cases.names():
@@ -108,6 +118,9 @@ def verify(
     cells: Annotated[int | None, typer.Option(help="Cells per axis of the finest grid, a multiple of 4.")] = None,
 ) -> None:
     """Solve on three nested grids and compare with the exact answer: errors, ratios, orders; exit code 1 on a miss."""
+    from . import cases
+    from .progress import progress_bar
+
     if name is None and parameter:
         raise InvalidInput(f"expected the name of a case with -p, got none with {parameter[0]!r}")
     chosen = cases.names() if name is None else (name,)
@@ -131,7 +144,12 @@ def audit(
     output: Annotated[Path, typer.Option(help="Directory for audit.html and audit.json.")] = Path("out"),
 ) -> None:
     """Decide what is claimed of SGD's stationary state; exit code 1 if a claim is not decided as declared."""
+    from rich.console import Console
+    from rich.table import Table
+
     from . import claims  # loads every check
+    from .analysis import make_directory
+    from .io import write_whole
 
     chosen = ids or None
     for id in chosen or ():
@@ -176,18 +194,21 @@ def _parameters(given: list[str] | None) -> dict[str, Any]:
 
 
 def _own_case(path: Path, target: str | None, features: str | None, model: str, given: dict[str, Any]) -> Case:
+    from . import sgd
+    from .cases import from_sgd
+
     if model not in MODELS:
         raise InvalidInput(f"--model: expected one of {', '.join(MODELS)}, got {model!r}")
     if target is None or features is None:
         missing = [option for option, value in (("--target", target), ("--features", features)) if value is None]
         raise InvalidInput(f"--data: expected also {' and '.join(missing)} (names of columns), got none")
     columns = tuple(column.strip() for column in features.split(","))
-    table = read_csv(path, target=target, features=columns).standardised(target=model == "linear")
-    build, l2 = MODELS[model]
+    table = sgd.read_csv(path, target=target, features=columns).standardised(target=model == "linear")
+    build = {"logistic": sgd.logistic_regression, "linear": sgd.linear_regression}[model]
     settings = OWN_DATA | given
-    loss = build(table.X, table.y, l2=settings.pop("l2", l2), names=table.feature_names)
+    loss = build(table.X, table.y, l2=settings.pop("l2", MODELS[model]), names=table.feature_names)
     return from_sgd(
-        SGD(loss, **settings),
+        sgd.SGD(loss, **settings),
         name=path.stem,
         title=f"{model.capitalize()} regression of {target} in {path.name}",
         description=f"{len(table.X)} rows; features standardised" + (", target too." if model == "linear" else "."),
@@ -198,6 +219,8 @@ def _work(
     case: Case, *, rtol: float | None, chains: int, steps: int, seed: int, folder: Path
 ) -> tuple[Analysis, list[Path]]:
     """Solve, simulate and write; whatever stops the work, what there is by then is saved and named."""
+    from .analysis import analyse
+
     so_far: Any = None
     try:
         so_far = analysis = analyse(case, rtol=rtol)
@@ -215,6 +238,8 @@ def _work(
 
 def _keep(result: Any, folder: Path) -> None:
     """Save an incomplete result beside where the complete one would have gone."""
+    from .io import write_dataset
+
     if result is None:
         print("nothing was saved: no grid had been solved", file=sys.stderr)
         return
@@ -224,6 +249,9 @@ def _keep(result: Any, folder: Path) -> None:
 
 
 def _print(analysis: Analysis, files: list[Path]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(show_header=False, title=analysis.case.title, min_width=60)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
@@ -235,6 +263,8 @@ def _print(analysis: Analysis, files: list[Path]) -> None:
 
 
 def _print_verification(found: list[Verification]) -> None:
+    from rich.table import Table
+
     table = Table("case", "scheme", "quantity", "h", "error", "ratio", "order", "")
     for column in table.columns:
         column.no_wrap = True
@@ -255,6 +285,8 @@ def _print_verification(found: list[Verification]) -> None:
 
 def _wide_console() -> Console:
     """As wide as the terminal; in a file wide enough for the tables of the gallery."""
+    from rich.console import Console
+
     return Console(width=None if sys.stdout.isatty() else 140)
 
 
