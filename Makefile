@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 NOTEBOOKS := $(wildcard notebooks/*.md)
 EXECUTED := $(NOTEBOOKS:notebooks/%.md=build/notebooks/%.ipynb)
 
-BENCHMARKS := accuracy trust reported peers methods scaling helmholtz simulator references calibration
+BENCHMARKS := accuracy trust reported peers methods startup scaling helmholtz simulator references calibration
 
 .PHONY: help run test lint format docs notebooks bench $(BENCHMARKS:%=bench-%) picture clean
 .DELETE_ON_ERROR:
@@ -57,6 +57,7 @@ bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/reported.py --dim 1 --dim 2 --count 20
 	$(BIN)/python benchmarks/peers.py --problem a --problem b --problem ring --peer scikit-fem --peer "scikit-fem everywhere" --peer FiPy --cap 20
 	$(BIN)/python benchmarks/methods.py --method monotone
+	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/scaling.py --quick
 	$(BIN)/python benchmarks/helmholtz.py
 	$(BIN)/python benchmarks/calibration.py --replications 500

@@ -1,4 +1,4 @@
-"""Seconds and memory of one solve with its error estimate, on growing grids; and the first call in a fresh process.
+"""Seconds and memory of one solve with its error estimate, on growing grids.
 
     python benchmarks/scaling.py --problem a
 
@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
 import subprocess
 import sys
-import tempfile
 import time
 from itertools import product
 
@@ -24,7 +22,6 @@ from scipy import sparse
 PROBLEMS = ("a", "ring", "wells", "smooth")  # the last in three dimensions
 SIZES = {2: (256, 512, 1024), 3: (32, 64, 128)}
 QUICK = {2: (64, 128, 256), 3: (16, 32)}
-FIRST = 128  # cells along an axis of the first call, in the plane
 LIMIT = 1800  # seconds; a solve that takes longer is reported as such
 PRODUCTS = 5  # whose fastest is the matrix–vector product
 
@@ -75,23 +72,10 @@ def measure(name: str, n: int) -> dict[str, object]:
     }
 
 
-def first_call() -> None:
-    """What a fresh process does first: import, and solve in the plane."""
-    from known import rotated_linear
-
-    import fokkerplanck as fp
-
-    problem = rotated_linear()
-    fp.solve_stationary(problem.process, problem.box, shape=(FIRST, FIRST), progress=False)
-
-
-def elsewhere(*arguments: str, cache: str | None = None) -> tuple[float, str]:
-    """Run this file in a fresh process; seconds from its start to its end, and what it printed."""
-    environment = dict(os.environ) | ({} if cache is None else {"NUMBA_CACHE_DIR": cache})
-    started = time.perf_counter()
+def elsewhere(*arguments: str) -> str:
+    """Run this file in a fresh process; what it printed."""
     done = subprocess.run(
         [sys.executable, __file__, *arguments],
-        env=environment,
         capture_output=True,
         text=True,
         timeout=LIMIT,
@@ -99,7 +83,7 @@ def elsewhere(*arguments: str, cache: str | None = None) -> tuple[float, str]:
     )
     if done.returncode:
         raise RuntimeError(f"the process for {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr}")
-    return time.perf_counter() - started, done.stdout
+    return done.stdout
 
 
 def grow(name: str, sizes: tuple[int, ...], dim: int) -> None:
@@ -108,7 +92,7 @@ def grow(name: str, sizes: tuple[int, ...], dim: int) -> None:
     for n in sizes:
         grid = f"{n}{'²' if dim == 2 else '³'}"
         try:
-            got = json.loads(elsewhere("--one", name, str(n))[1])
+            got = json.loads(elsewhere("--one", name, str(n)))
         except subprocess.TimeoutExpired:
             print(f"| {name} | {grid} | > {LIMIT} | | | | | |", flush=True)
             break
@@ -134,13 +118,9 @@ def main() -> int:
     parser.add_argument("--problem", choices=PROBLEMS, action="append", help="may be repeated; all by default")
     parser.add_argument("--quick", action="store_true", help=f"grids of {QUICK} cells along an axis instead of {SIZES}")
     parser.add_argument("--one", nargs=2, metavar=("PROBLEM", "CELLS"), help=argparse.SUPPRESS)
-    parser.add_argument("--first", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         print(json.dumps(measure(options.one[0], int(options.one[1]))))
-        return 0
-    if options.first:
-        first_call()
         return 0
     sizes = QUICK if options.quick else SIZES
     print(
@@ -150,10 +130,6 @@ def main() -> int:
     for name in options.problem or PROBLEMS:
         dim = 3 if name == "smooth" else 2
         grow(name, sizes[dim], dim)
-    print(f"\n| first call, {FIRST}² cells, import included | seconds |\n|---|---|")
-    with tempfile.TemporaryDirectory() as cache:
-        for state in ("cold cache of compiled kernels", "warm cache"):
-            print(f"| {state} | {elsewhere('--first', cache=cache)[0]:.3g} |", flush=True)
     return 0
 
 

@@ -17,7 +17,7 @@ import xarray as xr
 
 from .errors import InvalidInput
 from .maps import described
-from .results import Solution, restore
+from .results import Solution
 
 
 def provenance() -> dict[str, str]:
@@ -61,7 +61,8 @@ def solution_dataset(solution: Solution) -> xr.Dataset:
         "check": solution.check is not None,
     }
     attributes = {"title": "Stationary state of a Fokker-Planck equation", "solution": to_json(meta), **provenance()}
-    return xr.Dataset(data, attrs=attributes)
+    # Objects, because Zarr has a type for text of any length and none that is agreed on for text of one length.
+    return xr.Dataset(data, attrs=attributes).assign_coords(component=np.array(solution.names, dtype=object))
 
 
 def _fields(solution: Solution) -> dict[str, xr.DataArray]:
@@ -113,10 +114,15 @@ def write_dataset(dataset: xr.Dataset, path: str | Path) -> None:
 
 def read_solution(path: str | Path) -> Solution:
     """See :func:`fokkerplanck.load`."""
+    if Path(path).is_dir():
+        raise InvalidInput(
+            f"expected a NetCDF file, got the directory {path}. A Zarr store is read by "
+            "Solution.from_dataset(xarray.open_zarr(path))"
+        )
     if not Path(path).is_file():
         raise InvalidInput(f"expected a NetCDF file, got no file at {path}")
     try:
         with xr.open_dataset(path, engine="h5netcdf") as dataset:
-            return restore(dataset.load())
+            return Solution.from_dataset(dataset.load())
     except OSError as error:
         raise InvalidInput(f"expected a NetCDF-4 file, got {path}: {error}") from error

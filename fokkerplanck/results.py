@@ -127,10 +127,64 @@ class Solution:
         return xr.DataArray(values, dims=dims, coords=coordinates, attrs={"long_name": long_name, "units": units})
 
     def to_dataset(self) -> xr.Dataset:
-        """Everything as one labelled dataset, from which :func:`load` restores the solution."""
+        """Everything as one labelled dataset, from which :meth:`from_dataset` makes the same solution again, bit by bit.
+
+        The names of variables, dimensions and attributes are listed on the page on data. ``to_netcdf`` and ``to_zarr`` of the
+        dataset keep everything.
+        """
         from .io import solution_dataset
 
         return solution_dataset(self)
+
+    @classmethod
+    def from_dataset(cls, dataset: xr.Dataset) -> Solution:
+        """The solution in a dataset made by :meth:`to_dataset`, or read from the file of a run or from a Zarr store.
+
+        Parameters
+        ----------
+        dataset : xarray.Dataset
+            Variables that do not belong to the solution are left alone.
+
+        Returns
+        -------
+        Solution
+
+        Raises
+        ------
+        InvalidInput
+            If something of the solution is missing, or has another shape than its grid.
+
+        Examples
+        --------
+        >>> import fokkerplanck as fp
+        >>> process = fp.DiffusionProcess(lambda x: -x, 0.5, dim=1)
+        >>> sol = fp.solve_stationary(process, fp.Box([-4], [4]), shape=(32,))
+        >>> bool((Solution.from_dataset(sol.to_dataset()).phi == sol.phi).all())
+        True
+        """
+        import json
+
+        try:
+            meta = json.loads(dataset.attrs["solution"])
+            box, names = Box(meta["lower"], meta["upper"], boundary=meta["boundary"]), tuple(meta["names"])
+            maps, shape = [restored(each) for each in meta["maps"]], tuple(meta["shape"])
+            coarser = []
+            for k, coarse in enumerate(meta.get("coarser", ()), 1):
+                before = Grid(box, tuple(coarse), maps=maps)
+                phi, flux, force = _fields(dataset, before, f"_coarser_{k}")
+                coarser.append(cls(before, names, phi, flux, force, np.inf, np.inf, {}))
+            grid, check = Grid(box, shape, maps=maps), None
+            if meta.get("check", False):
+                phi, flux, force = _fields(dataset, grid, "_check")
+                check = cls(grid, names, phi, flux, force, np.inf, np.inf, {})
+            phi, flux, force = _fields(dataset, grid, "")
+            errors = meta["error"], meta["current_error"]
+            return cls(grid, names, phi, flux, force, *errors, meta["diagnostics"], tuple(coarser), check)
+        except (KeyError, ValueError) as error:
+            raise InvalidInput(
+                f"expected a file written by Solution.save or a run, or a dataset of Solution.to_dataset, got one without "
+                f"{error}"
+            ) from error
 
     def save(self, path: str | Path) -> None:
         """Write NetCDF-4 (through a temporary name, so that a half-written file never replaces a good one)."""
@@ -152,31 +206,19 @@ def load(path: str | Path) -> Solution:
     return read_solution(path)
 
 
-def restore(dataset: xr.Dataset) -> Solution:
-    """The solution inside a dataset made by :meth:`Solution.to_dataset`."""
-    import json
-
-    try:
-        meta = json.loads(dataset.attrs["solution"])
-        box, names = Box(meta["lower"], meta["upper"], boundary=meta["boundary"]), tuple(meta["names"])
-        maps, shape = [restored(each) for each in meta["maps"]], tuple(meta["shape"])
-        coarser = []
-        for k, coarse in enumerate(meta.get("coarser", ()), 1):
-            before = Grid(box, tuple(coarse), maps=maps)
-            phi, flux, force = _fields(dataset, before, f"_coarser_{k}")
-            coarser.append(Solution(before, names, phi, flux, force, np.inf, np.inf, {}))
-        grid, check = Grid(box, shape, maps=maps), None
-        if meta.get("check", False):
-            phi, flux, force = _fields(dataset, grid, "_check")
-            check = Solution(grid, names, phi, flux, force, np.inf, np.inf, {})
-        phi, flux, force = _fields(dataset, grid, "")
-        errors = meta["error"], meta["current_error"]
-        return Solution(grid, names, phi, flux, force, *errors, meta["diagnostics"], tuple(coarser), check)
-    except (KeyError, ValueError) as error:
-        raise InvalidInput(f"expected a file written by Solution.save or a run, got one without {error}") from error
-
-
 def _fields(dataset: xr.Dataset, grid: Grid, suffix: str) -> tuple[Array, FaceField, Array | None]:
-    flux = FaceField(grid, tuple(dataset[f"flux_{a}{suffix}"].values for a in range(grid.dim)))
-    force = dataset[f"force{suffix}"].values if f"force{suffix}" in dataset else None
-    return -dataset[f"log_density{suffix}"].values, flux, force
+    log_density = _values(dataset, f"log_density{suffix}", grid.shape)
+    flux = [_values(dataset, f"flux_{a}{suffix}", grid.face_shape(a)) for a in range(grid.dim)]
+    name = f"force{suffix}"
+    force = _values(dataset, name, (grid.dim, *grid.shape)) if name in dataset else None
+    return -log_density, FaceField(grid, tuple(flux)), force
+
+
+def _values(dataset: xr.Dataset, name: str, shape: tuple[int, ...]) -> Array:
+    values = np.asarray(dataset[name].values)
+    if values.shape != shape:
+        raise InvalidInput(
+            f"expected the whole dataset of a solution, with {name} of shape {shape}, got {values.shape}. Select cells "
+            "after restoring it, from Solution.density"
+        )
+    return values

@@ -1,4 +1,4 @@
-"""Files: what is read is what was written, other programs can open it, and nothing half written replaces anything."""
+"""Files and datasets: what is read is what was written, others can open it, and nothing half written replaces anything."""
 
 import json
 
@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 import fokkerplanck as fp
-from fokkerplanck.io import write_whole
+from fokkerplanck.io import to_json, write_whole
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,74 @@ def test_periodic_and_degenerate_solutions_survive(tmp_path):
     sol = fp.solve_stationary(kinetic, fp.Box([-6, -6], [6, 6]), shape=(32, 32))
     sol.save(tmp_path / "kinetic.nc")
     assert fp.load(tmp_path / "kinetic.nc").force is None
+
+
+def one_line():
+    return fp.DiffusionProcess(lambda x: -x, 0.5, dim=1, names=["length (mm)"]), fp.Box([-4], [4]), (32,), None
+
+
+def on_a_cylinder():
+    """Periodic and stretched, with a current that goes round."""
+    process = fp.DiffusionProcess(lambda x: np.stack([1.0 + np.sin(x[0]), -x[1]]), 0.5, dim=2)
+    box = fp.Box([0, -5], [2 * np.pi, 5], boundary=["periodic", "reflecting"])
+    return process, box, (16, 24), (None, fp.Sinh(scale=1.0))
+
+
+def in_space():
+    process = fp.DiffusionProcess(lambda x: np.stack([x[1] - x[0], -x[0] - x[1], -x[2]]), 0.5, dim=3)
+    return process, fp.Box([-4] * 3, [4] * 3), (16, 16, 16), (None, None, np.linspace(-4.0, 4.0, 17))
+
+
+def without_a_force():
+    process = fp.DiffusionProcess(lambda x: np.stack([x[1], -x[0] - x[1]]), np.diag([0.0, 1.0]), dim=2)
+    return process, fp.Box([-6, -6], [6, 6]), (32, 32), None
+
+
+def same(a, b):
+    assert (a.grid, a.names, a.error, a.current_error) == (b.grid, b.names, b.error, b.current_error)
+    assert to_json(a.diagnostics) == to_json(b.diagnostics)
+    pairs = [(a.phi, b.phi), *zip(a.flux.components, b.flux.components, strict=True)]
+    pairs += [] if a.force is None else [(a.force, b.force)]
+    assert (a.force is None) == (b.force is None)
+    for one, other in pairs:
+        assert one.dtype == other.dtype
+        assert one.tobytes() == np.ascontiguousarray(other).tobytes()
+    assert len(a.coarser) == len(b.coarser)
+    for one, other in zip(a.coarser, b.coarser, strict=True):
+        same(one, other)
+    assert (a.check is None) == (b.check is None)
+    if a.check is not None:
+        same(a.check, b.check)
+
+
+@pytest.mark.parametrize("case", [one_line, on_a_cylinder, in_space, without_a_force])
+def test_datasets_are_restored_bit_by_bit(case, tmp_path):
+    """From memory, from NetCDF and from Zarr; negative control: a single changed bit shows."""
+    process, box, shape, maps = case()
+    sol = fp.solve_stationary(process, box, shape=shape, maps=maps, progress=False)
+    whole = sol.to_dataset()
+    same(sol, fp.Solution.from_dataset(whole))
+    sol.save(tmp_path / "sol.nc")
+    same(sol, fp.load(tmp_path / "sol.nc"))
+    with xr.open_dataset(tmp_path / "sol.nc", engine="h5netcdf") as file:
+        same(sol, fp.Solution.from_dataset(file))
+    changed = whole.copy(deep=True)
+    changed["flux_0"].values[(1,) * len(shape)] = np.nextafter(changed["flux_0"].values[(1,) * len(shape)], 1.0)
+    with pytest.raises(AssertionError):
+        same(sol, fp.Solution.from_dataset(changed))
+    pytest.importorskip("zarr")
+    whole.to_zarr(tmp_path / "sol.zarr", consolidated=False)
+    with xr.open_zarr(tmp_path / "sol.zarr", consolidated=False) as store:
+        same(sol, fp.Solution.from_dataset(store))
+    with pytest.raises(fp.InvalidInput, match=r"got the directory .*open_zarr"):
+        fp.load(tmp_path / "sol.zarr")
+
+
+def test_a_part_of_a_dataset_is_no_solution(sol):
+    with pytest.raises(fp.InvalidInput, match=r"log_density of shape \(32, 48\), got \(31, 48\)"):
+        fp.Solution.from_dataset(sol.to_dataset().isel(x=slice(1, None)))
+    with pytest.raises(fp.InvalidInput, match=r"Solution\.to_dataset, got one without .*flux_1"):
+        fp.Solution.from_dataset(sol.to_dataset().drop_vars("flux_1"))
 
 
 def test_half_a_file_never_replaces_a_good_one(tmp_path):
