@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
+from .coefficients import Array, Field, as_field, check_tensor, divergence_by_differences, evaluate, in_blocks
 from .errors import InvalidInput
+from .sampled import Samples, sample_axes, sampled
 from .symbolic import Formulas
-from .tensors import BLOCK, ROUND_OFF, plainly_definite, smallest_correlation
-
-Array = NDArray[np.float64]
-Field = Callable[[Array], Any]
 
 FILE_NAMES = {
     "component",
@@ -26,10 +24,6 @@ FILE_NAMES = {
     "density_difference",
 }
 INTERPRETATIONS = ("ito", "stratonovich", "isothermal")
-# Derivatives of D and sigma are taken by the fourth-order central stencil with this step, as a fraction of the box:
-# truncation (1e-3)^4 and round-off 1e-16/1e-3 both stay below 1e-12 for coefficients that vary on the box's scale.
-DERIVATIVE_STEP = 1e-3
-STENCIL = ((1, 8 / 12), (2, -1 / 12))
 
 
 class DiffusionProcess:
@@ -120,12 +114,12 @@ class DiffusionProcess:
         self.interpretation = interpretation
         self.names = labels
         self._uniform_noise = not callable(diffusion if noise is None else noise)
-        self._drift = _as_field(drift, (self.dim,), "drift")
+        self._drift = as_field(drift, (self.dim,), "drift")
         self._divergence = divergence
         self.formulas: Formulas | None = None  # from_sympy's
         self._velocity: Field | None = None  # u, where it is known as a formula
-        self._noise = None if noise is None else _as_field(noise, None, "noise")
-        self._diffusion = None if diffusion is None else _as_field(diffusion, (self.dim, self.dim), "diffusion")
+        self._noise = None if noise is None else as_field(noise, None, "noise")
+        self._diffusion = None if diffusion is None else as_field(diffusion, (self.dim, self.dim), "diffusion")
 
     @classmethod
     def from_sympy(
@@ -134,6 +128,7 @@ class DiffusionProcess:
         diffusion: Any = None,
         *,
         symbols: Sequence[Any],
+        parameters: Mapping[Any, Any] | None = None,
         noise: Any = None,
         interpretation: str = "ito",
         names: Sequence[str] | None = None,
@@ -150,13 +145,16 @@ class DiffusionProcess:
         diffusion : nested sequence or matrix (d, d) of expressions, or one expression times the identity
         symbols : sequence of d SymPy symbols
             The state variables, in order; by default their names become ``names``.
+        parameters : mapping of SymPy symbols, or their names, to numbers or expressions, optional
+            What to put in for the other symbols. Decimal numbers count as the fractions they stand for.
         noise, interpretation, names
             As for the class.
 
         Raises
         ------
         InvalidInput
-            If SymPy is missing, shapes do not fit, or formulas contain other symbols.
+            If SymPy is missing, shapes do not fit, formulas contain symbols without a value, or there is a value for none of
+            them.
 
         Examples
         --------
@@ -166,10 +164,13 @@ class DiffusionProcess:
         >>> process = DiffusionProcess.from_sympy([-x * (1 + y**2), -y * (1 + x**2)], D, symbols=(x, y))
         >>> process.formulas.force.T, process.formulas.curl
         (Matrix([[-x, -y]]), {(0, 1): 0})
+        >>> k, T = sympy.symbols("k T", positive=True)
+        >>> DiffusionProcess.from_sympy([-k * x], T, symbols=[x], parameters={k: 2, "T": 0.1}).formulas.force
+        Matrix([[-20*x]])
         """
         from .symbolic import formulas, numeric
 
-        given = formulas(drift, diffusion, noise, symbols, interpretation)
+        given = formulas(drift, diffusion, noise, symbols, interpretation, parameters)
         d = len(given.symbols)
 
         def matrix(entries: Any) -> Field:  # a column of one formula would lose its second axis
@@ -187,6 +188,76 @@ class DiffusionProcess:
         process.formulas = given
         process._velocity = numeric(given.velocity, given.symbols)
         return process
+
+    @classmethod
+    def from_samples(
+        cls,
+        points: Sequence[ArrayLike],
+        drift: ArrayLike,
+        diffusion: ArrayLike,
+        *,
+        periodic: bool | Sequence[bool] = False,
+        interpretation: str = "ito",
+        names: Sequence[str] | None = None,
+    ) -> DiffusionProcess:
+        r"""A process given by arrays: drift and D at the points of a tensor-product grid, with cubic splines between them.
+
+        The splines pass through the samples. Where b and D are smooth, their errors between the samples fall with the fourth
+        power of the distance of these, and that of :math:`\nabla\cdot D`, which is that of the spline exactly, with the third.
+        **No error estimate knows of them**: a solution is that of the splines. Solve again with every second sample
+        (``points[a][::2]``) to see what they do.
+
+        Parameters
+        ----------
+        points : sequence of d arrays, shapes (n_0,), (n_1,), ...
+            Increasing, at least four along every axis, of any distances. Samples are not extrapolated: they reach the walls of
+            the box, or are at the centres of cells, on no finer ones than which the solver is asked for.
+        drift : array_like, shape (d, n_0, n_1, ...)
+            As ``numpy.meshgrid(*points, indexing="ij")`` orders them; or a constant of shape (d,).
+        diffusion : array_like, shape (d, d, n_0, n_1, ...)
+            Or a constant of shape (d, d), or a number. Between samples it has to be positive semidefinite as well.
+        periodic : bool or sequence of bool
+            Axes that close; their last point is the first one again, one period on, with the same values.
+        interpretation : {"ito", "isothermal"}
+        names : sequence of str, optional
+
+        Raises
+        ------
+        InvalidInput
+            If shapes do not fit each other, points do not increase, samples are not finite, or the ends of a periodic axis
+            differ; on evaluation for points outside of the samples.
+
+        References
+        ----------
+        C. de Boor, *A Practical Guide to Splines*, Springer 1978, doi:10.1007/978-1-4612-6333-3.
+
+        Examples
+        --------
+        >>> import fokkerplanck as fp
+        >>> points = [np.linspace(-4, 4, 41), np.linspace(-4, 4, 41)]
+        >>> x, y = np.meshgrid(*points, indexing="ij")
+        >>> process = DiffusionProcess.from_samples(points, np.stack([-x + y, -x - y]), 0.5)
+        >>> sol = fp.solve_stationary(process, fp.Box([-4, -4], [4, 4]), shape=(32, 32))
+        >>> p, J = sol.density.values, sol.current.values
+        >>> p.shape, J.shape
+        ((32, 32), (2, 32, 32))
+        """
+        if interpretation == "stratonovich":
+            raise InvalidInput(
+                "interpretation: expected 'ito' or 'isothermal' of samples, got 'stratonovich'. Add ½σ_jk ∂_j σ_ik to the "
+                "drift to make it that of Itô, or give functions"
+            )
+        axes, closed = sample_axes(points, periodic)
+        d = len(axes)
+        tensor = sampled(axes, closed, diffusion, (d, d), "diffusion")
+        return cls(
+            sampled(axes, closed, drift, (d,), "drift"),
+            tensor,
+            dim=d,
+            interpretation=interpretation,
+            divergence=tensor.divergence if isinstance(tensor, Samples) else None,
+            names=names,
+        )
 
     def __repr__(self) -> str:
         return f"DiffusionProcess(dim={self.dim}, interpretation={self.interpretation!r}, names={self.names})"
@@ -232,22 +303,22 @@ class DiffusionProcess:
 
     def drift(self, x: Array) -> Array:
         """Drift b as given, shape (d, ...), at points of shape (d, ...)."""
-        return _evaluate(self._drift, x, (self.dim,), "drift")
+        return evaluate(self._drift, x, (self.dim,), "drift")
 
     def noise(self, x: Array) -> Array:
         """Noise matrix σ, shape (d, k, ...)."""
         if self._noise is None:
             raise InvalidInput("this process was given by its diffusion tensor; it has no noise matrix σ")
-        return _evaluate(self._noise, x, (self.dim, None), "noise")
+        return evaluate(self._noise, x, (self.dim, None), "noise")
 
     def diffusion(self, x: Array) -> Array:
         """Diffusion tensor D, shape (d, d, ...), checked to be symmetric and positive semidefinite."""
-        return _in_blocks(self._checked_diffusion, x)
+        return in_blocks(self._checked_diffusion, x)
 
     def _checked_diffusion(self, x: Array) -> Array:
         tensor = self._tensor(x)
         if self._noise is None:
-            _check_tensor(tensor, x)
+            check_tensor(tensor, x)
         return tensor
 
     def _tensor(self, x: Array) -> Array:
@@ -255,7 +326,7 @@ class DiffusionProcess:
             sigma = self.noise(x)
             return 0.5 * np.einsum("ik...,jk...->ij...", sigma, sigma)
         assert self._diffusion is not None
-        return _evaluate(self._diffusion, x, (self.dim, self.dim), "diffusion")
+        return evaluate(self._diffusion, x, (self.dim, self.dim), "diffusion")
 
     def current_velocity(self, x: Array, scale: Array) -> Array:
         r"""The velocity u of the form :math:`J = u\,p - D\nabla p` that every interpretation has.
@@ -294,9 +365,9 @@ class DiffusionProcess:
     def _scaled(self, function: Callable[[Array, Array], Array], x: Array, scale: Array) -> Array:
         """``function`` of points and their lengths, of which there are one or as many."""
         if np.ndim(scale) == 1:
-            return _in_blocks(lambda points: function(points, scale), x)
+            return in_blocks(lambda points: function(points, scale), x)
         both = np.concatenate([np.asarray(x, dtype=float), scale])
-        return _in_blocks(lambda pair: function(pair[: self.dim], pair[self.dim :]), both)
+        return in_blocks(lambda pair: function(pair[: self.dim], pair[self.dim :]), both)
 
     @property
     def differenced(self) -> bool:
@@ -306,92 +377,18 @@ class DiffusionProcess:
 
     def _current_velocity(self, x: Array, scale: Array) -> Array:
         if self._velocity is not None:
-            return _evaluate(self._velocity, x, (self.dim,), "velocity")
+            return evaluate(self._velocity, x, (self.dim,), "velocity")
         b = self.drift(x)
         if self.interpretation == "isothermal" or self._uniform_noise:
             return b
         if self.interpretation == "ito":
             if self._divergence is not None:
-                return b - _evaluate(self._divergence, x, (self.dim,), "divergence")
-            return b - _divergence(self._tensor, x, scale)
+                return b - evaluate(self._divergence, x, (self.dim,), "divergence")
+            return b - divergence_by_differences(self._tensor, x, scale)
         if self._noise is None:  # one dimension, D alone: ½ σ σ' = ½ D'
-            return b - 0.5 * _divergence(self._tensor, x, scale)
-        spread = _divergence(lambda y: np.swapaxes(self.noise(y), 0, 1), x, scale)  # ∂_j σ_jk
+            return b - 0.5 * divergence_by_differences(self._tensor, x, scale)
+        spread = divergence_by_differences(lambda y: np.swapaxes(self.noise(y), 0, 1), x, scale)  # ∂_j σ_jk
         return b - 0.5 * np.einsum("ik...,k...->i...", self.noise(x), spread)
-
-
-def _in_blocks(function: Field, x: Array) -> Array:
-    """``function(x)`` computed on a cache-sized block of points at a time."""
-    points = np.asarray(x, dtype=float)
-    flat = points.reshape(points.shape[0], -1)
-    if flat.shape[1] <= BLOCK:
-        return np.asarray(function(points))
-    out: Any = None
-    for start in range(0, flat.shape[1], BLOCK):
-        block = slice(start, start + BLOCK)
-        values = function(flat[:, block])
-        if out is None:
-            out = np.empty((*values.shape[:-1], flat.shape[1]))
-        out[..., block] = values
-    return out.reshape((*out.shape[:-1], *points.shape[1:]))
-
-
-def _as_field(value: Any, shape: tuple[int, ...] | None, name: str) -> Field:
-    """A callable from a callable, a constant array, or (for a tensor) a number times the identity."""
-    if callable(value):
-        return value
-    try:
-        constant = np.asarray(value)
-        if constant.dtype.kind not in "iufb":
-            raise TypeError
-        constant = constant.astype(float)
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(f"{name}: expected a function of x or real numbers, got {value!r}") from error
-    if constant.ndim == 0 and shape is not None:
-        constant = constant * np.eye(shape[0]) if len(shape) == 2 else np.full(shape, constant)
-    if shape is not None and constant.shape != shape:
-        raise InvalidInput(
-            f"{name}: expected a function of x or a constant of shape {shape}, got shape {constant.shape}"
-        )
-    if shape is None and constant.ndim != 2:
-        raise InvalidInput(
-            f"{name}: expected a function of x or a constant of shape (d, k), got shape {constant.shape}"
-        )
-
-    def constant_field(x: Array) -> Array:
-        return np.broadcast_to(constant.reshape(constant.shape + (1,) * (x.ndim - 1)), constant.shape + x.shape[1:])
-
-    return constant_field
-
-
-def _evaluate(field: Field, x: Array, lead: tuple[int | None, ...], name: str) -> Array:
-    """Call a user's function and refuse anything but finite real numbers of the shape promised."""
-    x = np.asarray(x, dtype=float)
-    try:
-        values = np.asarray(field(x.copy()))  # a copy, so that a function that works in place changes nothing of ours
-    except ValueError as error:
-        raise InvalidInput(f"{name}(x): failed for x of shape {x.shape}: {error}") from error
-    tail = x.shape[1:]
-    expected = tuple("k" if n is None else n for n in lead) + tail
-    fits = values.ndim == len(expected) and all(
-        want == "k" or want == got for want, got in zip(expected, values.shape, strict=True)
-    )
-    if not fits:
-        raise InvalidInput(
-            f"{name}(x): expected shape {_show(expected)} for x of shape {x.shape}, got {values.shape}. "
-            "The function is called on whole arrays of points; build its result with np.stack or np.zeros_like(x)"
-        )
-    if values.dtype.kind not in "iufb":
-        raise InvalidInput(f"{name}(x): expected real numbers, got dtype {values.dtype}")
-    values = values.astype(float, copy=False)
-    bad = ~np.isfinite(values)
-    if bad.any():
-        where = bad.reshape((-1, *tail)).any(axis=0)
-        raise InvalidInput(
-            f"{name}(x): expected finite values, got {values[bad].flat[0]} at x = {_point(x, where)} "
-            f"({int(where.sum())} of {where.size} points). Shrink the box or mend the function there"
-        )
-    return values
 
 
 def _check_names(names: tuple[str, ...]) -> None:
@@ -411,53 +408,3 @@ def _check_names(names: tuple[str, ...]) -> None:
             f"names: expected names that a result file can hold, got {taken[0]!r}, which contains a slash or is the name of a "
             "field there. Rename the variable (or the column of the data)"
         )
-
-
-def _check_tensor(tensor: Array, x: Array) -> None:
-    """Symmetry and semidefiniteness, both in units of √(D_ii D_jj), so that the units of the variables do not matter."""
-    if plainly_definite(tensor):
-        return
-    diagonal = np.einsum("ii...->i...", tensor)
-    root = np.sqrt(np.abs(diagonal))
-    unit = np.where(root > 0.0, root, 1.0)
-    unit = unit[:, None] * unit[None]
-    skew = np.asarray((np.abs(tensor - np.swapaxes(tensor, 0, 1)) > ROUND_OFF * unit).any(axis=(0, 1)))
-    if skew.any():
-        raise InvalidInput(
-            f"diffusion(x): expected a symmetric tensor, got {_matrix(tensor, skew)} at x = {_point(x, skew)}. "
-            "D = ½σσᵀ is symmetric; pass σ itself as noise="
-        )
-    negative: NDArray[np.bool_] = np.asarray(smallest_correlation(tensor) < -ROUND_OFF)
-    if negative.any():
-        lowest = np.linalg.eigvalsh(np.moveaxis(tensor, (0, 1), (-2, -1)))[..., 0]
-        raise InvalidInput(
-            f"diffusion(x): expected no negative eigenvalue, got {lowest[negative].flat[0]:.6g} "
-            f"at x = {_point(x, negative)}. A negative diffusion has no density"
-        )
-
-
-def _divergence(field: Callable[[Array], Array], x: Array, scale: Array) -> Array:
-    """∂_j F_ij from F of shape (d_out, d, ...), by fourth-order central differences."""
-    total: Any = 0.0
-    for axis in range(x.shape[0]):
-        step = DERIVATIVE_STEP * scale[axis]
-        for reach, weight in STENCIL:
-            ahead, behind = x.copy(), x.copy()
-            ahead[axis] += reach * step
-            behind[axis] -= reach * step
-            total = total + (weight / step) * (field(ahead)[:, axis] - field(behind)[:, axis])
-    return np.asarray(total)
-
-
-def _show(shape: tuple[Any, ...]) -> str:
-    return "(" + ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")"
-
-
-def _point(x: Array, where: NDArray[np.bool_]) -> str:
-    first = tuple(index[0] for index in np.nonzero(where)) if where.ndim else ()
-    return "(" + ", ".join(f"{float(c[first]):.6g}" for c in x) + ")"
-
-
-def _matrix(tensor: Array, where: NDArray[np.bool_]) -> str:
-    first = tuple(index[0] for index in np.nonzero(where)) if where.ndim else ()
-    return str(tensor[(slice(None), slice(None), *first)].tolist())

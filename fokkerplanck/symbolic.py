@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -85,8 +85,15 @@ class Formulas:
         return False if all(formula == 0 for formula in self.curl.values()) else None
 
 
-def formulas(drift: Sequence[Any], diffusion: Any, noise: Any, symbols: Sequence[Any], interpretation: str) -> Formulas:
-    """Check what was given and differentiate it."""
+def formulas(
+    drift: Sequence[Any],
+    diffusion: Any,
+    noise: Any,
+    symbols: Sequence[Any],
+    interpretation: str,
+    parameters: Mapping[Any, Any] | None = None,
+) -> Formulas:
+    """Check what was given, put in the parameters, and differentiate it."""
     try:
         import sympy
     except ImportError as error:
@@ -119,10 +126,24 @@ def formulas(drift: Sequence[Any], diffusion: Any, noise: Any, symbols: Sequence
         raise InvalidInput(
             f"expected a drift of {d} formulas and a tensor of shape {(d, d)}, got shapes {b.shape} and {D.shape}"
         )
-    free = (b.free_symbols | D.free_symbols) - set(x)
+    variables = ", ".join(map(str, x))
+    unknown = (b.free_symbols | D.free_symbols | (set() if sigma is None else sigma.free_symbols)) - set(x)
+    values = {}
+    for key, value in (parameters or {}).items():
+        found = [symbol for symbol in unknown if key in (symbol, str(symbol))]
+        if not found:
+            raise InvalidInput(
+                f"parameters: expected values of symbols in the formulas other than {variables}, which are "
+                f"{', '.join(sorted(map(str, unknown))) or 'none'}; got {key}. A symbol is told by its assumptions, too; its "
+                "name as a text is enough"
+            )
+        values |= dict.fromkeys(found, exact([value])[0])
+    b, D = b.subs(values, simultaneous=True), D.subs(values, simultaneous=True)
+    sigma = None if sigma is None else sigma.subs(values, simultaneous=True)
+    free = unknown - set(values) | set().union(*(value.free_symbols for value in values.values())) - set(x)
     if free:
         names = ", ".join(sorted(map(str, free)))
-        raise InvalidInput(f"expected formulas in {', '.join(map(str, x))} only, got {names}. Substitute numbers first")
+        raise InvalidInput(f"expected formulas in {variables} only, got {names}. Give numbers for them as parameters=")
     if interpretation == "isothermal":
         u = b
     elif interpretation == "ito":
