@@ -20,7 +20,7 @@ help:
 	@echo "make format     let ruff rewrite the code in the house format"
 	@echo "make docs       build the documentation into docs/_build/html, warnings are errors"
 	@echo "make notebooks  execute the notebooks into build/notebooks, errors fail"
-	@echo "make bench      print the tables of docs/method.md in moderate sizes; twenty minutes"
+	@echo "make bench      print the tables of docs/theory/method.md in moderate sizes; twenty minutes"
 	@echo "make bench-NAME one of them in full: $(BENCHMARKS); ARGS='--help' says what it takes"
 	@echo "make picture    draw the picture of the README again"
 	@echo "make clean      delete everything that the targets above made"
