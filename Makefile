@@ -41,7 +41,7 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(VENV)/installed-dev
+docs: $(VENV)/installed-dev $(EXECUTED)
 	$(BIN)/python -m sphinx -W --keep-going -E -q docs docs/_build/html
 
 notebooks: $(EXECUTED)
@@ -82,6 +82,7 @@ $(VENV)/installed-%: pyproject.toml | $(VENV)/bin/python
 	@touch $@ $(VENV)/installed
 
 clean:
-	rm -rf $(VENV) build dist out docs/_build docs/notebooks
+	rm -rf $(VENV) build dist out docs/_build docs/notebooks docs/gallery/cases
+	rm -f docs/theory/audit.md docs/reference/messages.md docs/reference/names.txt
 	rm -rf .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
 	find fokkerplanck tests -type d -name __pycache__ -prune -exec rm -rf {} +

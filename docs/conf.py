@@ -8,12 +8,13 @@ from typing import Any
 here = Path(__file__).parent
 sys.path.insert(0, str(here))
 
-from pages import audit, docstrings, gallery, messages, notebooks  # noqa: E402
+from pages import audit, docstrings, gallery, messages, names, notebooks  # noqa: E402
 
 executed = notebooks.collect(here.parent / "notebooks", here.parent / "build" / "notebooks", here / "notebooks")
 gallery.write(here / "gallery" / "cases")
 audit.write(here / "theory" / "audit.md")
 messages.write(here / "reference" / "messages.md")
+names.write(here / "reference" / "names.txt")
 
 project = "fokkerplanck"
 author = copyright = "The fokkerplanck developers"
