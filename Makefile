@@ -20,7 +20,7 @@ help:
 	@echo "make format     let ruff rewrite the code in the house format"
 	@echo "make docs       build the documentation into docs/_build/html, warnings are errors"
 	@echo "make notebooks  execute the notebooks into build/notebooks, errors fail"
-	@echo "make bench      print the tables of docs/method.md in moderate sizes; twenty minutes"
+	@echo "make bench      print the tables of docs/theory/method.md in moderate sizes; twenty minutes"
 	@echo "make bench-NAME one of them in full: $(BENCHMARKS); ARGS='--help' says what it takes"
 	@echo "make picture    draw the picture of the README again"
 	@echo "make clean      delete everything that the targets above made"
@@ -41,7 +41,7 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(VENV)/installed-dev
+docs: $(VENV)/installed-dev $(EXECUTED)
 	$(BIN)/python -m sphinx -W --keep-going -E -q docs docs/_build/html
 
 notebooks: $(EXECUTED)
@@ -83,6 +83,7 @@ $(VENV)/installed-%: pyproject.toml | $(VENV)/bin/python
 	@touch $@ $(VENV)/installed
 
 clean:
-	rm -rf $(VENV) build dist out docs/_build docs/notebooks
+	rm -rf $(VENV) build dist out docs/_build docs/notebooks docs/gallery/cases
+	rm -f docs/theory/audit.md docs/reference/messages.md docs/reference/names.txt
 	rm -rf .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
 	find fokkerplanck tests -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -1,6 +1,6 @@
 """How good the other methods are: the monotone generator and FiPy, on problems with exact answers.
 
-python benchmarks/methods.py                       the tables of docs/dynamics.md and docs/method.md
+python benchmarks/methods.py                       the tables of docs/theory/dynamics.md and docs/theory/method.md
 python benchmarks/methods.py --method monotone     one of them
 """
 

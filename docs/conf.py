@@ -1,16 +1,20 @@
-"""Sphinx configuration; needs no network."""
+"""Sphinx configuration; needs no network. What the build writes itself is in the modules of `pages`."""
 
-import re
-import shutil
+import sys
 from importlib.metadata import version as installed_version
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 here = Path(__file__).parent
-notebooks = here / "notebooks"
-shutil.rmtree(notebooks, ignore_errors=True)  # copies: Sphinx reads nothing outside its own directory
-shutil.copytree(here.parent / "notebooks", notebooks, ignore=shutil.ignore_patterns("[!a-z]*", "*.ipynb"))
+sys.path.insert(0, str(here))
+
+from pages import audit, docstrings, gallery, messages, names, notebooks  # noqa: E402
+
+executed = notebooks.collect(here.parent / "notebooks", here.parent / "build" / "notebooks", here / "notebooks")
+gallery.write(here / "gallery" / "cases")
+audit.write(here / "theory" / "audit.md")
+messages.write(here / "reference" / "messages.md")
+names.write(here / "reference" / "names.txt")
 
 project = "fokkerplanck"
 author = copyright = "The fokkerplanck developers"
@@ -21,19 +25,21 @@ exclude_patterns = ["_build", "jupyter_execute"]
 html_theme = "furo"
 html_title = f"fokkerplanck {version}"
 html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 
-myst_enable_extensions = ["dollarmath", "amsmath", "deflist"]
+myst_enable_extensions = ["dollarmath", "amsmath", "deflist", "colon_fence"]
 myst_heading_anchors = 3
 
 suppress_warnings = ["ref.python"]  # attributes of the same name in two classes
 
 nb_execution_mode = "force"
+nb_execution_excludepatterns = [f"notebooks/{name}" for name in executed]
 nb_execution_timeout = 600
 nb_execution_raise_on_error = True
 nb_merge_streams = True
 
 default_role = "code"
-autosummary_generate = True
+autosummary_generate = False  # the tables link to what the pages of the reference describe in full
 autodoc_typehints = "none"  # shapes and units are in the docstrings
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True}
@@ -43,28 +49,8 @@ napoleon_use_rtype = False
 
 
 def plain_symbols(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Escape |x| and (d, *shape), which are neither substitution nor emphasis; leave math, code and directives alone."""
-    block: int | None = None  # indent of the directive or example that we are in
-    prose: list[bool] = []
-    for line in lines:
-        indent = len(line) - len(line.lstrip())
-        if block is not None and line.strip() and indent <= block:
-            block = None
-        if block is None and line.lstrip().startswith((".. ", ">>> ")):
-            block = indent
-        prose.append(block is None)
-    out: list[str] = []
-    for is_prose, group in groupby(zip(prose, lines, strict=True), key=lambda pair: pair[0]):
-        text = "\n".join(line for _, line in group)
-        out += (escaped(text) if is_prose else text).split("\n")
-    lines[:] = out
-
-
-def escaped(text: str) -> str:
-    pieces = re.split(r"(``.*?``|`.*?`)", text, flags=re.DOTALL)
-    starred = re.compile(r"(?:(?<=, )|(?<=\())\*(?=[\w.]+(\([^)]*\))?[,)])")
-    pieces[::2] = [starred.sub(r"\\*", piece.replace("|", r"\|")) for piece in pieces[::2]]
-    return "".join(pieces)
+    """Escape what is neither substitution nor emphasis."""
+    lines[:] = docstrings.plain(lines)
 
 
 def setup(app: Any) -> None:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-PAGE = Path(__file__).parents[1] / "docs" / "claims.md"
+PAGE = Path(__file__).parents[1] / "docs" / "theory" / "claims.md"
 
 
 def test_page_runs_and_a_claim_of_ones_own_is_decided() -> None:

@@ -17,7 +17,7 @@ from fokkerplanck.sgd.quadratic import (
     tail_index,
 )
 
-PAGE = (Path(__file__).parents[1] / "docs" / "linear.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[1] / "docs" / "theory" / "linear.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("batch", [1, 2, 4, 8])

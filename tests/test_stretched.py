@@ -56,7 +56,7 @@ def current_exact(x):
 
 
 def reference_currents(coefficients, psi):
-    """The regular flux of docs/method.md between the cells of a box, by itself: J' = √(P_l P_r) (u'' + D' ∂Ψ)."""
+    """The regular flux of docs/theory/method.md between the cells of a box, by itself: J' = √(P_l P_r) (u'' + D' ∂Ψ)."""
     grid, out = coefficients.grid, []
     for axis in range(grid.dim):
         low, high = (np.moveaxis(psi, axis, 0)[cut] for cut in (slice(None, -1), slice(1, None)))

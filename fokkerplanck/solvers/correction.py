@@ -20,7 +20,7 @@ from .threads import in_planes
 LARGEST_DIRECT = {1: 2**40, 2: 2**14, 3: 2**12}
 # Cells up to which a factorisation takes a few GB at most, for systems on which the cycles do not converge
 LARGEST_RESCUE = {1: 2**40, 2: 2**19, 3: 2**15}
-# Cell Péclet number up to which the faces of the preconditioner carry the nonlinear flux, see docs/method.md
+# Cell Péclet number up to which the faces of the preconditioner carry the nonlinear flux, see docs/theory/method.md
 SLOW = 2.0
 DOMINANCE = 0.25  # of the other coefficients: an own coefficient below that share would make relaxation diverge
 # A Newton step gains no more than its square, so two digits a step are enough.

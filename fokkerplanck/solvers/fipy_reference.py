@@ -8,7 +8,7 @@ r"""FiPy: the same equation by a discretisation and linear solvers written by ot
 is swept to its steady state. :math:`D_\parallel` is the diagonal of D, with u discretised by FiPy's exponential scheme;
 :math:`D_\times` is the rest, which FiPy takes explicitly and from harmonic means of cell gradients, that is nonlinearly.
 
-When to trust it: see docs/method.md, "FiPy as a reference".
+When to trust it: see docs/theory/method.md, "FiPy as a reference".
 
 Reference: J. E. Guyer, D. Wheeler and J. A. Warren, Comput. Sci. Eng. 11(3), 6 (2009), doi:10.1109/MCSE.2009.52.
 """

@@ -1,7 +1,7 @@
 r"""The monotone generator: a diffusion as a Markov chain on the cells of a grid, at any anisotropy.
 
 Selling's decomposition writes the diffusion tensor as a sum of squares of whole-numbered offsets with weights that are never
-negative, and every offset carries an exponentially fitted flux. See docs/dynamics.md.
+negative, and every offset carries an exponentially fitted flux. See docs/theory/dynamics.md.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 r"""One grid: Newton's method for the log-density finite-volume scheme.
 
-The unknown is :math:`\Phi = -\ln p` in every cell, so the density is positive by construction. See docs/method.md.
+The unknown is :math:`\Phi = -\ln p` in every cell, so the density is positive by construction. See docs/theory/method.md.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def solve_level(
     ----------
     steepest, fastest : float
         Faces across which the starting Φ varies by more than ``steepest``, or whose cell Péclet number exceeds ``fastest``,
-        use the monotone flux; see docs/method.md.
+        use the monotone flux; see docs/theory/method.md.
     linear_solver : str
         See :class:`correction.Jacobian`.
     rough : bool
