@@ -100,11 +100,10 @@ def list_cases() -> None:
 
     table = Table("name", "d", "detailed balance", "exact", "parameters")
     table.columns[0].no_wrap = True
-    for name in cases.names():
-        case = cases.get(name)
-        parameters = ", ".join(f"{key}={value}" for key, value in cases.parameters(name).items())
-        balance = {True: "yes", False: "no", None: "?"}[case.balanced]
-        table.add_row(name, str(case.dim), balance, case.known or "nothing", parameters)
+    for entry in cases.contents():
+        parameters = ", ".join(f"{key}={value}" for key, value in cases.parameters(entry.name).items())
+        balance = {True: "yes", False: "no", None: "?"}[entry.balanced]
+        table.add_row(entry.name, str(entry.dim), balance, entry.known or "nothing", parameters)
     _wide_console().print(table)
 
 

@@ -158,11 +158,78 @@ PRINTED = [
     ("ring", {"interpretation": "stratonovich"}, "flux", 0.027330761973703536),
     ("ring", {}, "affinity", np.pi / 2),
 ]
+# Total variation from |D|^(−1/2) exp(−L/T): theory.md's six digits and more, by another quadrature.
+DISTANCES = [
+    ("ornstein-uhlenbeck", {}, 0.082282),
+    ("swirl", {}, 0.0303090),
+    ("swirl-isothermal", {}, 0.0303090),
+    ("heavy-swirl", {}, 0.0637903),
+    ("tangential-noise", {}, 0.241128),
+    ("four-vortices", {}, 0.158228),
+    ("four-vortices", {"beta": 1.8, "delta": 0.2}, 0.24916),
+    ("four-vortices", {"beta": 1.0, "delta": 1.0}, 0.221464),
+    ("label-noise", {}, 0.1106806),
+    ("label-noise-1d", {"temperature": 0.05}, 0.0252088),
+    ("label-noise-1d", {}, 0.0423034),
+    ("label-noise-1d", {"temperature": 0.2}, 0.0640108),
+    ("double-well", {}, 0.0),
+    ("maier-stein", {"alpha": 1.0}, 0.0),
+]
+# Learning rates up to which the diffusion has the chain's covariance to 5 %, as the records say.
+TRUSTED = {
+    "breast-cancer": 0.43,
+    "diabetes": 0.13,
+    "tanh-neuron": 0.17,
+    "phase-retrieval": 0.0042,
+    "iris": 0.42,
+    "deep-linear": 0.079,
+}
 
 
 @pytest.mark.parametrize(("name", "changes", "key", "value"), PRINTED)
 def test_printed_numbers(name, changes, key, value):
     assert cases.get(name, **changes).exact.scalars[key] == pytest.approx(value, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize(("name", "changes", "value"), DISTANCES)
+def test_printed_distances_from_the_formula_with_the_determinant(name, changes, value):
+    # Sums over 512² cells are good to 5e-6 in the plane.
+    assert cases.get(name, **changes).exact.scalars["gibbs_distance"] == pytest.approx(value, abs=5e-6)
+
+
+def test_no_distance_from_a_formula_that_cannot_be_normalised():
+    assert "gibbs_distance" not in cases.get("four-vortices", beta=4.0).exact.scalars
+
+
+@pytest.mark.parametrize(("name", "rate"), TRUSTED.items())
+def test_the_diffusion_is_trustworthy_up_to_where_the_record_says(name, rate):
+    case = cases.get(name, learning_rate=rate)
+    guess = {"mean": case.sgd.model.minimum, "covariance": case.sgd.covariance()}
+    diffusion, chain = fp.solvers.hermite_moments(case.process, **guess), case.sgd.chain_moments()
+    off = np.linalg.norm(diffusion.covariance - chain.covariance) / np.linalg.norm(chain.covariance)
+    assert 0.045 < off < 0.051
+    assert f"η ≤ {rate:g} at B = {case.sgd.batch_size}" in case.trustworthy
+    assert case.degenerate
+
+
+def test_moments_by_quadrature_of_the_density():
+    for name, changes in ALL:
+        case = cases.get(name, **changes)
+        if not case.moments:
+            continue
+        x, w = nodes(case, {1: 400, 2: 240, 3: 80}[case.dim])
+        shares = case.exact.density(x) * w
+        size = max(case.box.widths)
+        for powers, moment in case.moments.items():
+            found = np.sum(np.prod([c**k for c, k in zip(x, powers, strict=True)], axis=0) * shares)
+            # what the walls cut off is weighted with the square of their distance
+            assert found == pytest.approx(moment, rel=max(3.0 * case.level, 1e-7), abs=1e-9 * size ** sum(powers)), name
+
+
+def test_the_list_says_what_the_cases_say():
+    for entry in cases.contents():
+        case = cases.get(entry.name)
+        assert entry == (case.name, case.dim, case.balanced, case.known)
 
 
 def test_printed_densities_and_currents():
@@ -200,6 +267,10 @@ def test_the_line_of_two_linear_layers_is_that_of_the_model():
     )
     noise = 0.1 / (2 * 4) * model.noise_covariance(np.stack([w, w]))
     np.testing.assert_allclose(noise, np.broadcast_to(case.process.diffusion(w[None]), (2, 2, 5)), rtol=1e-12)
+    line = case.sgd.model
+    np.testing.assert_allclose(line.gradient(w[None]), -case.process.drift(w[None]), atol=1e-14)
+    both = model.sample_gradients(np.stack([w, w]))
+    np.testing.assert_allclose(both, np.repeat(line.sample_gradients(w[None]), 2, axis=1), rtol=1e-12, atol=1e-14)
 
 
 def test_the_balance_of_a_process_agrees():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,7 +19,6 @@ from .manufactured import manufactured
 from .rings import blowtorch, ring, tilted_ratchet
 from .sgd_on_data import breast_cancer, deep_linear, diabetes, iris, phase_retrieval, tanh_neuron
 from .swirls import heavy_swirl, swirl, tangential_noise
-from .verification import Convergence, Verification, verify
 from .wells import (
     double_well,
     limit_cycle,
@@ -30,11 +29,16 @@ from .wells import (
     underdamped_double_well,
 )
 
+if TYPE_CHECKING:
+    from .verification import Convergence, Verification, verify
+
 __all__ = [
     "Case",
     "Convergence",
+    "Entry",
     "Exact",
     "Verification",
+    "contents",
     "from_sgd",
     "get",
     "manufactured",
@@ -80,6 +84,25 @@ GALLERY: dict[str, Callable[..., Case]] = {
 }
 
 
+class Entry(NamedTuple):
+    """What a list of the gallery shows of a case: its name, dimension, balance, and what is exact, as in `Case`."""
+
+    name: str
+    dim: int
+    balanced: bool | None
+    known: str
+
+
+# Said here, so that a list need not load the simulator, read tables and look for minima.
+_ON_DATA = {
+    "breast-cancer": (2, None, ""),
+    "diabetes": (2, None, ""),
+    "tanh-neuron": (2, None, ""),
+    "phase-retrieval": (2, None, ""),
+    "deep-linear": (1, True, "p, J, entropy production, moments"),
+    "iris": (3, None, ""),
+}
+
 _KINDS: dict[type, tuple[tuple[type, ...], str]] = {
     float: ((int, float, np.floating, np.integer), "a number"),
     int: ((int, np.integer), "a whole number"),
@@ -91,6 +114,24 @@ _KINDS: dict[type, tuple[tuple[type, ...], str]] = {
 def names() -> tuple[str, ...]:
     """Names of all cases."""
     return tuple(GALLERY)
+
+
+def contents() -> tuple[Entry, ...]:
+    """What is in the gallery, with the default parameters.
+
+    Examples
+    --------
+    >>> contents()[-1]
+    Entry(name='label-noise-3d', dim=3, balanced=True, known='p, J, entropy production, variance, gibbs distance')
+    """
+    entries = []
+    for name in GALLERY:
+        if name in _ON_DATA:
+            entries.append(Entry(name, *_ON_DATA[name]))
+            continue
+        case = get(name)
+        entries.append(Entry(name, case.dim, case.balanced, case.known))
+    return tuple(entries)
 
 
 def parameters(name: str) -> dict[str, Any]:
@@ -128,3 +169,11 @@ def get(name: str, **changes: Any) -> Case:
         if not isinstance(value, kinds) or isinstance(value, bool):
             raise InvalidInput(f"case {name!r}: expected {what} for {key}, by default {accepted[key]!r}, got {value!r}")
     return GALLERY[name](**changes)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("Convergence", "Verification", "verify"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import verification  # loads the solver
+
+    return getattr(verification, name)

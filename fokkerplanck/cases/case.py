@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..grid import Array, Box, Grid
 from ..process import DiffusionProcess
-from ..sgd import SGD
+
+if TYPE_CHECKING:
+    from ..sgd import SGD
 
 CELLS = {1: 4096, 2: 384, 3: 64}  # per axis, of sums for norms: at the densities here they are good to round-off
+
+GIBBS_CELLS = {1: 4096, 2: 512}  # per axis: lines of equal density along an axis cost 5e-6 in the plane
+VANISHING = 1e-10  # moments below this, in units of the box, are round-off of zero
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,8 @@ class Exact:
         and J of shape (d, ...).
     scalars : mapping of str to float
         Exact numbers by name: ``entropy_production``, ``circulation`` (A_01), ``flux`` (round a periodic axis), …
+        ``gibbs_distance`` is the total variation of p from :math:`|D|^{-1/2}e^{-L/T}/Z`, for a drift −∇L; T is the mean
+        eigenvalue of a constant D, and the factor in front of D elsewhere.
     """
 
     density: Callable[[Array], Array]
@@ -47,13 +55,15 @@ class Case:
         The chain behind the process, for cases on data.
     exact : Exact or None
     moments : mapping of exponents to float
-        Exact ⟨x^i y^j …⟩ by (i, j, …), where no formula for the density is known.
+        Exact ⟨x^i y^j …⟩ by (i, j, …), those that do not vanish.
     settings : mapping
         The parameters it was built with.
     reason : str
         Why it is in the gallery: what it shows, or what would go wrong unseen without it.
     source : str
         A publication, with DOI.
+    trustworthy, degenerate : str
+        Of SGD on data: where the diffusion says what the chain does, as measured, and where its noise fails to spread it.
     balanced : bool or None
         Whether detailed balance holds; None where it is not known before solving.
     maps : axis map, sequence of them or None
@@ -77,6 +87,8 @@ class Case:
     settings: Mapping[str, object] = field(default_factory=dict)
     reason: str = ""
     source: str = ""
+    trustworthy: str = ""
+    degenerate: str = ""
     balanced: bool | None = None
     maps: Any = None
     finest: tuple[int, ...] | None = None
@@ -101,17 +113,70 @@ def integral(function: Callable[[Array], Array], box: Box, cells: int | None = N
     return float(np.sum(function(grid.cell_points()))) * grid.cell_volume
 
 
-def boltzmann(exponent: Callable[[Array], Array], box: Box) -> tuple[Callable[[Array], Array], float]:
-    """p = exp(−exponent)/Z, normalised by Gauss–Legendre quadrature in the box, and ln Z."""
+def gibbs_distance(density: Callable[[Array], Array], exponent: Callable[[Array], Array], box: Box) -> float:
+    """Total variation of a density from :math:`e^{-E}/Z`, by a sum over a box outside which both are zero; to 1e-5.
+
+    Parameters
+    ----------
+    density, exponent : callable
+        p and E, of which any constant may be missing.
+    box : Box
+        Wide enough for both, or the period of both.
+    """
+    grid = Grid(box, (GIBBS_CELLS[box.dim],) * box.dim)
+    points = grid.cell_points()
+    return _half_distance(density(points), exponent(points), grid.cell_volume)
+
+
+def radial_gibbs_distance(
+    density: Callable[[Array], Array], exponent: Callable[[Array], Array], dim: int, *, far: float = 1e8
+) -> float:
+    """As `gibbs_distance`, of functions of the distance from the origin only, which may have power-law tails; to 1e-7."""
+    logarithms, spacing = np.linspace(-20.0, math.log(far), 4000, retstep=True)
+    radii = np.exp(logarithms)
+    points = np.zeros((dim, len(radii)))
+    points[0] = radii
+    spheres = 2.0 * math.pi ** (0.5 * dim) / math.gamma(0.5 * dim) * radii**dim
+    return _half_distance(density(points), exponent(points), float(spacing) * spheres)
+
+
+def _half_distance(p: Array, exponent: Array, weights: Array | float) -> float:
+    """½Σw|p − q|, with the error of a sum where the difference changes its sign along the last axis taken off."""
+    q = np.exp(exponent.min() - exponent)
+    difference = (p - q / np.sum(q * weights)) * weights
+    following = np.roll(difference, -1, axis=-1)  # of a period, or zero behind the last
+    change = np.abs(following - difference)[difference * following < 0.0]
+    share = np.abs(difference)[difference * following < 0.0] / change
+    # A kink at the share t of a cell makes the sum larger by its change of slope times t(1 − t)/2 − 1/12.
+    return 0.5 * float(np.abs(difference).sum() + np.sum(change * (1.0 / 6.0 - share * (1.0 - share))))
+
+
+def moments_by_quadrature(density: Callable[[Array], Array], box: Box) -> dict[tuple[int, ...], float]:
+    """Moments of first and second degree of a density in a box by Gauss–Legendre quadrature, but for those that vanish."""
+    points, weights = _gauss_legendre(box)
+    shares, reach = density(points) * weights, float(np.abs([box.lower, box.upper]).max())
+    powers = [p for p in np.ndindex(*(3,) * box.dim) if 1 <= sum(p) <= 2]
+    monomials = {p: np.prod([x**k for x, k in zip(points, p, strict=True)], axis=0) for p in powers}
+    values = {p: float(np.sum(monomial * shares)) for p, monomial in monomials.items()}
+    return {p: value for p, value in values.items() if abs(value) > VANISHING * reach ** sum(p)}
+
+
+def _gauss_legendre(box: Box) -> tuple[Array, Array]:
     nodes, weights = np.polynomial.legendre.leggauss({1: 400, 2: 200, 3: 64}[box.dim])
     half, middle = 0.5 * box.widths, 0.5 * np.add(box.lower, box.upper)
     points = np.stack(np.meshgrid(*(m + h * nodes for m, h in zip(middle, half, strict=True)), indexing="ij"))
+    product = half[0] * weights
+    for h in half[1:]:
+        product = np.multiply.outer(product, h * weights)
+    return points, product
+
+
+def boltzmann(exponent: Callable[[Array], Array], box: Box) -> tuple[Callable[[Array], Array], float]:
+    """p = exp(−exponent)/Z, normalised by Gauss–Legendre quadrature in the box, and ln Z."""
+    points, weights = _gauss_legendre(box)
     total = exponent(points)
     least = float(total.min())
-    shares: Array = np.exp(least - total)
-    for h in half:
-        shares = np.tensordot(shares, h * weights, axes=(0, 0))
-    log_norm = float(np.log(shares)) - least
+    log_norm = math.log(float(np.sum(np.exp(least - total) * weights))) - least
     return (lambda x: np.exp(-exponent(x) - log_norm)), log_norm
 
 
@@ -124,6 +189,8 @@ def from_sgd(
     widths: float = 7.0,
     reason: str = "",
     source: str = "",
+    trustworthy: str = "",
+    degenerate: str = "",
 ) -> Case:
     """The case of SGD on a loss: its diffusion limit, in a box of ± ``widths`` standard deviations round the minimum.
 
@@ -135,6 +202,8 @@ def from_sgd(
     InvalidInput
         If the model has more parameters than can be gridded, or the batches carry no noise.
     """
+    from ..sgd import SGD  # loads the simulator, which no other case needs
+
     independent = SGD(
         sgd.model,
         learning_rate=sgd.learning_rate,
@@ -159,4 +228,6 @@ def from_sgd(
         settings=settings,
         reason=reason,
         source=source,
+        trustworthy=trustworthy,
+        degenerate=degenerate,
     )

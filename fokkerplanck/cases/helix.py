@@ -56,8 +56,10 @@ def helix(
             {
                 "entropy_production": (2.0 * spread * turning**2 + through**2 / ratio) / math.sqrt(1.0 - waves**2),
                 "flux": through / (2.0 * math.pi),
+                "circulation_01": spread * turning,
             },
         ),
+        moments={(2, 0, 0): spread, (0, 2, 0): spread},
         settings={"spread": spread, "turning": turning, "through": through, "waves": waves, "ratio": ratio},
         reason="A current with a solenoidal and a harmonic part, in three dimensions, by the recipe of manufactured solutions.",
         source=ROACHE,

@@ -11,7 +11,7 @@ from ..errors import InvalidInput
 from ..grid import Array, Box
 from ..maps import Sinh
 from ..process import DiffusionProcess
-from .case import Case, Exact
+from .case import Case, Exact, radial_gibbs_distance
 
 ZIYIN = "L. Ziyin, K. Liu, T. Mori, M. Ueda, ICLR 2022, doi:10.48550/arXiv.2102.05375"
 REASON = "Anisotropic noise that depends on position, and still detailed balance: neither breaks it by itself."
@@ -146,10 +146,16 @@ def _isotropic(
     def density(w: Array) -> Array:
         return np.asarray(np.exp(-m * np.log1p(np.sum(w**2, axis=0) / scale**2) - log_norm))
 
+    def exponent(w: Array) -> Array:
+        square = np.sum(w**2, axis=0)
+        across = a * (a * square + variance)  # eigenvalues of D/ε: d − 1 of this, one of a²|w|² more
+        return np.asarray(0.5 * a * square / eps + 0.5 * ((d - 1.0) * np.log(across) + np.log(across + a**2 * square)))
+
     # In two dimensions equal cells up to P(|w| > R) = (1 + |w/scale|²)^(1−m) = 1e-6; else stretched ones, to 1e-9.
     stretched = d != 2
     reach = scale * (1e-9 ** (-1.0 / (2.0 * m - d)) if stretched else math.sqrt(1e-6 ** (-1.0 / (m - 1.0)) - 1.0))
     scalars = {"entropy_production": 0.0, "variance": scale**2 / (2.0 * m - d - 2.0)}
+    scalars["gibbs_distance"] = radial_gibbs_distance(density, exponent, d)
     if d == 2:
         scalars["circulation"] = 0.0
     return Case(

@@ -8,7 +8,7 @@ from scipy.linalg import solve_continuous_lyapunov
 from ..errors import InvalidInput
 from ..grid import Array, Box
 from ..process import DiffusionProcess
-from .case import Case, Exact
+from .case import VANISHING, Case, Exact, gibbs_distance
 
 Matrix = tuple[tuple[float, ...], ...]
 BALANCED = 1e-12  # current matrix in units of the drift's: the Lyapunov equation is solved to about 1e-15
@@ -108,6 +108,14 @@ def linear_3d(*, turning: float = 1.0) -> Case:
     )
 
 
+def covariances(S: Array) -> dict[tuple[int, ...], float]:
+    """Moments of second degree of a Gaussian with mean zero, but for those that vanish."""
+    unit = np.eye(len(S), dtype=int)
+    pairs = [(i, j) for i in range(len(S)) for j in range(i, len(S))]
+    least = VANISHING * np.abs(S).max()
+    return {tuple((unit[i] + unit[j]).tolist()): float(S[i, j]) for i, j in pairs if abs(S[i, j]) > least}
+
+
 def _linear(
     H: Array,
     D: Array,
@@ -153,6 +161,12 @@ def _linear(
         for j in range(i + 1, d):
             label = "circulation" if d == 2 else f"circulation_{i}{j}"
             scalars[label] = 0.0 if balanced else 0.5 * float(moment[i, j] - moment[j, i])
+    if d <= 2 and np.array_equal(H, H.T) and np.linalg.eigvalsh(D).min() > 0.0:
+        temperature = float(np.trace(D)) / d
+        wide = 9.0 * np.sqrt(np.maximum(np.diag(S), temperature * np.diag(np.linalg.inv(H))))
+        scalars["gibbs_distance"] = gibbs_distance(
+            density, lambda x: 0.5 / temperature * np.einsum("i...,ij,j...->...", x, H, x), Box(-wide, wide)
+        )
     sides = reach * np.sqrt(np.diag(S))
     return Case(
         name=name,
@@ -161,6 +175,7 @@ def _linear(
         process=DiffusionProcess(lambda x: -np.einsum("ij,j...->i...", H, x), D, dim=d),
         box=Box(-sides, sides),
         exact=Exact(density, current, scalars),
+        moments=covariances(S),
         settings=settings,
         reason=reason,
         source=source,

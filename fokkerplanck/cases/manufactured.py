@@ -11,7 +11,7 @@ from .. import symbolic
 from ..errors import InvalidInput
 from ..grid import Array, Box
 from ..process import DiffusionProcess
-from .case import Case, Exact, boltzmann, integral
+from .case import Case, Exact, boltzmann, integral, moments_by_quadrature
 from .helix import ROACHE
 
 
@@ -50,7 +50,7 @@ def manufactured(
     Returns
     -------
     Case
-        With ``exact``: p, J, entropy production where D is positive, and in two dimensions the circulation.
+        With ``exact``: p, J, entropy production where D is positive, and in two dimensions the circulation; and moments.
 
     Raises
     ------
@@ -102,6 +102,7 @@ def manufactured(
         process=process,
         box=box,
         exact=Exact(density, current, scalars),
+        moments=moments_by_quadrature(density, box),
         settings={"log_density": str(f), "diffusion": str(D.tolist()), "stream_function": str(stream_function)},
         reason="Any density with any current: what a test needs where no textbook has an answer.",
         source=ROACHE,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..errors import InvalidInput
 from ..grid import Array, Box
 from ..process import DiffusionProcess
-from .case import Case, Exact
+from .case import Case, Exact, gibbs_distance
 
 MODES = 256  # of the Fourier series below: those of smooth profiles are at round-off after a tenth of them
 PERIOD = 2.0 * math.pi
@@ -39,6 +39,7 @@ def ring(*, interpretation: str = "ito", sine: float = 0.5, cosine: float = 0.25
         title="Ring with noise that depends on position",
         description="A periodic loss and a gradient drift; where the noise is strong decides which way it goes.",
         settings={"interpretation": interpretation, "sine": sine, "cosine": cosine},
+        temperature=1.0,
         reason="The current is harmonic, neither gradient nor curl, and different in each of the three interpretations.",
         source="P. Reimann, Phys. Rep. 361, 57 (2002), doi:10.1016/S0370-1573(01)00081-3",
     )
@@ -93,6 +94,7 @@ def blowtorch(*, temperature: float = 0.5, contrast: float = 0.6, phase: float =
         title="Landauer's blowtorch",
         description="A flat ring with one hill, hotter on one flank: the wells are filled by what happens on the way between.",
         settings={"temperature": temperature, "contrast": contrast, "phase": phase},
+        temperature=temperature,
         reason="Relative occupation of two wells is not decided by their energies where temperature varies.",
         source="R. Landauer, J. Stat. Phys. 53, 233 (1988), doi:10.1007/BF01011555",
     )
@@ -111,11 +113,19 @@ def _ring(
     reason: str,
     source: str,
     scalars: dict[str, float] | None = None,
+    temperature: float | None = None,
 ) -> Case:
+    """The record of a ring; ``temperature`` is the factor in front of D where the drift is sin x, of the loss cos x."""
     if interpretation not in WEIGHT:
         raise InvalidInput(f"interpretation: expected one of {tuple(WEIGHT)}, got {interpretation!r}")
     weight = WEIGHT[interpretation]
     density, flux, affinity = _stratonovich(lambda x: drift(x) - weight * slope(x), diffusion)
+    box = Box([0.0], [PERIOD], boundary="periodic")
+    numbers = {"flux": flux, "affinity": affinity, "entropy_production": flux * affinity, **(scalars or {})}
+    if temperature is not None:
+        numbers["gibbs_distance"] = gibbs_distance(
+            lambda x: density(x[0]), lambda x: np.cos(x[0]) / temperature + 0.5 * np.log(diffusion(x)[0]), box
+        )
     process = DiffusionProcess(
         drift,
         lambda x: diffusion(x)[None],
@@ -128,11 +138,11 @@ def _ring(
         title=title,
         description=description,
         process=process,
-        box=Box([0.0], [PERIOD], boundary="periodic"),
+        box=box,
         exact=Exact(
             lambda x: density(x[0]),
             lambda x: np.full_like(x, flux),
-            {"flux": flux, "affinity": affinity, "entropy_production": flux * affinity, **(scalars or {})},
+            numbers,
         ),
         settings=settings,
         reason=reason,

@@ -14,7 +14,8 @@ from ..errors import InvalidInput
 from ..grid import Array, Box
 from ..maps import Sinh
 from ..process import DiffusionProcess
-from .case import Case, Exact, integral
+from .case import Case, Exact, gibbs_distance, integral, radial_gibbs_distance
+from .linear import covariances
 
 CHAUDHARI = "P. Chaudhari, S. Soatto, ICLR 2018, doi:10.48550/arXiv.1710.11029"
 
@@ -54,6 +55,10 @@ def swirl(*, temperature: float = 0.5, strength: float = 0.8, interpretation: st
     def production(s: float) -> float:
         return 2.0 * area(s) * turn(s) / (eps * (1.0 - (c * s / (1.0 + s)) ** 2))
 
+    def exponent(x: Array) -> Array:
+        s = x[0] ** 2 + x[1] ** 2
+        return np.asarray(0.5 * s / eps + 0.5 * np.log1p(-((c * s / (1.0 + s)) ** 2)))
+
     reach = 6.5 * math.sqrt(eps)
     return Case(
         name="swirl" if ito else "swirl-isothermal",
@@ -67,8 +72,10 @@ def swirl(*, temperature: float = 0.5, strength: float = 0.8, interpretation: st
             {
                 "entropy_production": _over_squares(production),
                 "circulation": _over_squares(area),
+                "gibbs_distance": radial_gibbs_distance(density, exponent, 2),
             },
         ),
+        moments={(2, 0): eps, (0, 2): eps},
         settings={"temperature": eps, "strength": c, "interpretation": interpretation},
         reason="The two interpretations share the density: only the current tells them apart, and neither moment does.",
         source=CHAUDHARI,
@@ -117,6 +124,10 @@ def heavy_swirl(
     def production(s: float) -> float:
         return 2.0 * area(s) * turn(s) * (1.0 + s) / (eps * ((1.0 + s) * (1.0 + q * s) - (c * s) ** 2))
 
+    def exponent(x: Array) -> Array:
+        s = x[0] ** 2 + x[1] ** 2
+        return np.asarray(0.5 * s / eps + 0.5 * np.log((1.0 + s) * (1.0 + q * s) - (c * s) ** 2))
+
     reach = math.sqrt(1e-10 ** (-1.0 / (m - 2.0)))  # the share of ⟨r²⟩ beyond is 1e-10
     return Case(
         name="heavy-swirl",
@@ -131,8 +142,10 @@ def heavy_swirl(
                 "entropy_production": _over_squares(production),
                 "circulation": _over_squares(area),
                 "second_moment": 1.0 / (m - 2.0),
+                "gibbs_distance": radial_gibbs_distance(density, exponent, 2),
             },
         ),
+        moments={(2, 0): 0.5 / (m - 2.0), (0, 2): 0.5 / (m - 2.0)},
         settings={"temperature": eps, "strength": c, "ratio": q, "interpretation": interpretation},
         reason="A current in power-law tails needs stretched axes: equal cells waste themselves on nothing.",
         source=CHAUDHARI,
@@ -173,6 +186,14 @@ def tangential_noise(*, strength: float = 0.25, anisotropy: float = 0.5) -> Case
         adjugate = D[1, 1] * J[0] ** 2 - 2.0 * D[0, 1] * J[0] * J[1] + D[0, 0] * J[1] ** 2
         return np.asarray(adjugate / ((D[0, 0] * D[1, 1] - D[0, 1] ** 2) * density(x)))
 
+    temperature = 0.5 * float(np.trace(D0))
+
+    def exponent(x: Array) -> Array:
+        v = np.einsum("ij,j...->i...", quarter, x)
+        stretch = 1.0 + strength * (v[0] ** 2 / D0[0, 0] + v[1] ** 2 / D0[1, 1])  # |D|/|D₀|
+        return np.asarray(0.5 * np.einsum("i...,ij,j...->...", x, H, x) / temperature + 0.5 * np.log(stretch))
+
+    wide = 9.0 * np.sqrt(np.maximum(np.diag(S), temperature * np.diag(np.linalg.inv(H))))
     sides = 6.5 * np.sqrt(np.diag(S))
     box = Box(-sides, sides)
     return Case(
@@ -187,8 +208,10 @@ def tangential_noise(*, strength: float = 0.25, anisotropy: float = 0.5) -> Case
             {
                 "entropy_production": integral(production, box),
                 "circulation": 0.5 * float((turning @ S)[0, 1] - (turning @ S)[1, 0]),
+                "gibbs_distance": gibbs_distance(density, exponent, Box(-wide, wide)),
             },
         ),
+        moments=covariances(S),
         settings={"strength": strength, "anisotropy": anisotropy},
         reason="Same p, same J, another D: entropy production is not a function of the density and its current.",
         source=CHAUDHARI,

@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import InvalidInput
 from ..grid import Array, Box
 from ..process import DiffusionProcess
-from .case import Case, Exact, boltzmann, integral
+from .case import Case, Exact, boltzmann, integral, moments_by_quadrature, radial_gibbs_distance
 
 KRAMERS = "H. A. Kramers, Physica 7, 284 (1940), doi:10.1016/S0031-8914(40)90098-2"
 AO = "P. Ao, J. Phys. A 37, L25 (2004), doi:10.1088/0305-4470/37/3/L01"
@@ -35,7 +35,8 @@ def double_well(*, barrier: float = 3.0, tilt: float = 0.3, temperature: float =
         description="Two states of different energy and a barrier between them.",
         process=DiffusionProcess(lambda x: -4.0 * barrier * x * (x**2 - 1.0) - tilt, temperature, dim=1),
         box=box,
-        exact=Exact(density, np.zeros_like, {"entropy_production": 0.0}),
+        exact=Exact(density, np.zeros_like, {"entropy_production": 0.0, "gibbs_distance": 0.0}),
+        moments=moments_by_quadrature(density, box),
         settings={"barrier": barrier, "tilt": tilt, "temperature": temperature},
         reason="Occupations that a simulation gets wrong unless it crosses the barrier often.",
         source=KRAMERS,
@@ -58,6 +59,9 @@ def multiplicative_noise(*, temperature: float = 0.75, interpretation: str = "it
     reach = 1.0 + 7.0 * math.sqrt(temperature)
     box = Box([-reach], [reach])
     density, _ = boltzmann(lambda x: 0.5 * x[0] ** 2 / temperature - power * np.log1p(x[0] ** 2), box)
+    distance = radial_gibbs_distance(
+        density, lambda x: (0.25 * x[0] ** 4 - 0.5 * x[0] ** 2) / temperature + 0.5 * np.log1p(x[0] ** 2), 1
+    )
     suffix = "" if interpretation == "ito" else f"-{interpretation}"
     return Case(
         name=f"multiplicative-noise{suffix}",
@@ -67,7 +71,8 @@ def multiplicative_noise(*, temperature: float = 0.75, interpretation: str = "it
             lambda x: x - x**3, lambda x: temperature * (1.0 + x[None] ** 2), dim=1, interpretation=interpretation
         ),
         box=box,
-        exact=Exact(density, np.zeros_like, {"entropy_production": 0.0}),
+        exact=Exact(density, np.zeros_like, {"entropy_production": 0.0, "gibbs_distance": distance}),
+        moments=moments_by_quadrature(density, box),
         settings={"temperature": temperature, "interpretation": interpretation},
         reason="The same drift and the same D are three different laws.",
         source="P. Hänggi, H. Thomas, Phys. Rep. 88, 207 (1982), doi:10.1016/0370-1573(82)90045-X",
@@ -97,7 +102,8 @@ def mueller_brown(*, temperature: float = 20.0) -> Case:
         description="Three minima and a bent valley: the standard landscape of reaction paths.",
         process=DiffusionProcess(lambda x: -np.sum([term[1:] for term in terms(x)], axis=0), temperature, dim=2),
         box=box,
-        exact=Exact(density, np.zeros_like, {"entropy_production": 0.0, "circulation": 0.0}),
+        exact=Exact(density, np.zeros_like, {"entropy_production": 0.0, "circulation": 0.0, "gibbs_distance": 0.0}),
+        moments=moments_by_quadrature(density, box),
         settings={"temperature": temperature},
         reason="A narrow valley along neither axis; in equilibrium, so any current is the solver's own.",
         source="K. Müller, L. D. Brown, Theor. Chim. Acta 53, 75 (1979), doi:10.1007/BF00547608",
@@ -110,9 +116,8 @@ def mueller_brown(*, temperature: float = 20.0) -> Case:
 def maier_stein(*, alpha: float = 5.0, mu: float = 1.0, noise: float = 0.2) -> Case:
     r"""Drift :math:`(x - x^3 - \alpha xy^2,\; -\mu(1 + x^2)y)`, D = ε/2: two wells, no potential unless α = μ.
 
-    For α = μ, :math:`p \propto e^{-2V/\varepsilon}` with :math:`V = \tfrac14x^4 - \tfrac12x^2 + \tfrac\mu2(1 + x^2)y^2`;
-    else no
-    formula is known.
+    Exact for α = μ only, in detailed balance: :math:`p \propto e^{-2V/\varepsilon}` with
+    :math:`V = \tfrac14x^4 - \tfrac12x^2 + \tfrac\mu2(1 + x^2)y^2`. For α ≠ μ, as by default, no formula is known.
     """
     _positive(alpha=alpha, mu=mu, noise=noise)
     reach = math.sqrt(1.0 + math.sqrt(60.0 * noise))  # V = 30 ε/2 above the wells
@@ -123,11 +128,12 @@ def maier_stein(*, alpha: float = 5.0, mu: float = 1.0, noise: float = 0.2) -> C
         density, _ = boltzmann(
             lambda x: 2.0 / noise * (0.25 * x[0] ** 4 - 0.5 * x[0] ** 2 + 0.5 * mu * (1.0 + x[0] ** 2) * x[1] ** 2), box
         )
-        exact = Exact(density, np.zeros_like, {"entropy_production": 0.0, "circulation": 0.0})
+        exact = Exact(density, np.zeros_like, {"entropy_production": 0.0, "circulation": 0.0, "gibbs_distance": 0.0})
     return Case(
         name="maier-stein",
         title="Maier–Stein system",
-        description="Exit from a well without detailed balance: the way out is not the way in, and beyond α = 4μ it forks.",
+        description="Exit from a well without detailed balance: the way out is not the way in, and beyond α = 4μ it forks. The "
+        "density is known for α = μ only, where there is balance (-p alpha=1).",
         process=DiffusionProcess(
             lambda x: np.stack([x[0] - x[0] ** 3 - alpha * x[0] * x[1] ** 2, -mu * (1.0 + x[0] ** 2) * x[1]]),
             0.5 * noise,
@@ -135,6 +141,7 @@ def maier_stein(*, alpha: float = 5.0, mu: float = 1.0, noise: float = 0.2) -> C
         ),
         box=box,
         exact=exact,
+        moments={} if exact is None else moments_by_quadrature(exact.density, box),
         settings={"alpha": alpha, "mu": mu, "noise": noise},
         reason="Caustics of the quasi-potential; the standard test of rare events out of equilibrium.",
         source="R. S. Maier, D. L. Stein, Phys. Rev. Lett. 71, 1783 (1993), doi:10.1103/PhysRevLett.71.1783",
@@ -181,6 +188,7 @@ def mexican_hat(*, height: float = 2.0, temperature: float = 0.5, turning: float
             lambda x: swirl(x) * density(x),
             {"entropy_production": mean(speed**2 * s) / temperature, "circulation": 0.5 * mean(speed * s)},
         ),
+        moments={(2, 0): 0.5 * mean(s), (0, 2): 0.5 * mean(s), (2, 2): 0.125 * mean(s**2)},
         settings={"height": height, "temperature": temperature, "turning": turning, "shear": shear},
         reason="A ring that no axis of the grid follows; the swirl leaves p as it is, however strong.",
         source=AO,
@@ -225,6 +233,7 @@ def limit_cycle(*, width: float = 0.25, tilt: float = 0.3, turning: float = 0.4)
             lambda x: swirl(x) * density(x),
             {"entropy_production": integral(production, box), "circulation": turning},  # ½ω⟨x·∇U⟩, and ⟨x·∇U⟩ = 2,
         ),
+        moments=moments_by_quadrature(density, box),
         settings={"width": width, "tilt": tilt, "turning": turning},
         reason="A limit cycle whose density is known although drift, noise and cycle share no symmetry.",
         source=AO,
@@ -259,6 +268,7 @@ def underdamped_double_well(*, barrier: float = 1.0, friction: float = 1.0, temp
         ),
         box=box,
         exact=Exact(density, lambda x: flow(x) * density(x), {"circulation": -temperature}),  # ⟨xV'⟩ = ⟨v²⟩ = T
+        moments=moments_by_quadrature(density, box),
         settings={"barrier": barrier, "friction": friction, "temperature": temperature},
         reason="Singular D, a current in equilibrium: ∇·J = 0 and J ≠ 0 do not prove that detailed balance is broken.",
         source=KRAMERS,
