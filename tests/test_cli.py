@@ -160,7 +160,7 @@ def test_parameters_of_a_case(capsys):
     ("arguments", "message"),
     [
         (["run", "ring", "-p", "sine"], "-p: expected KEY=VALUE, got 'sine'"),
-        (["run", "ring", "-p", "sine=much"], "expected a number for sine, by default 0.5, got 'much'"),
+        (["run", "ring", "-p", "sine=much"], "expected a finite number for sine, by default 0.5, got 'much'"),
         (["run", "ring", "-p", "cosinus=1"], "expected parameters among interpretation, sine, cosine; got cosinus"),
         (["run", "--data", "x.csv", "-p", "sine=1"], "expected -p with a case of the gallery"),
         (["verify", "-p", "sine=1"], "expected the name of a case with -p"),

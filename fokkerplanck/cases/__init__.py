@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -104,10 +105,10 @@ _ON_DATA = {
 }
 
 _KINDS: dict[type, tuple[tuple[type, ...], str]] = {
-    float: ((int, float, np.floating, np.integer), "a number"),
+    float: ((int, float, np.floating, np.integer), "a finite number"),
     int: ((int, np.integer), "a whole number"),
     str: ((str,), "a word"),
-    tuple: ((tuple, list, np.ndarray), "a list"),
+    tuple: ((tuple, list, np.ndarray), "a list of finite numbers"),
 }
 
 
@@ -166,9 +167,35 @@ def get(name: str, **changes: Any) -> Case:
         raise InvalidInput(f"case {name!r}: expected parameters among {', '.join(accepted)}; got {', '.join(unknown)}")
     for key, value in changes.items():
         kinds, what = _KINDS[type(accepted[key])]
-        if not isinstance(value, kinds) or isinstance(value, bool):
+        if not isinstance(value, kinds) or isinstance(value, bool) or not _like(value, accepted[key]):
             raise InvalidInput(f"case {name!r}: expected {what} for {key}, by default {accepted[key]!r}, got {value!r}")
-    return GALLERY[name](**changes)
+    try:
+        with np.errstate(over="raise", divide="raise", invalid="raise"), warnings.catch_warnings():
+            warnings.simplefilter("error", RuntimeWarning)  # as of an ill-conditioned matrix
+            return GALLERY[name](**changes)
+    except InvalidInput:
+        raise
+    except (
+        ArithmeticError,
+        RuntimeWarning,
+        ValueError,
+    ) as error:  # ValueError: linear algebra, roots of negative numbers
+        given = ", ".join(f"{key} = {value!r}" for key, value in changes.items()) or "its defaults"
+        raise InvalidInput(
+            f"case {name!r}: expected parameters of moderate size, with which its exact answer can be computed, got {given}: "
+            f"{error}"
+        ) from error
+
+
+def _like(value: Any, default: Any) -> bool:
+    """Whether a number is finite, and a list has finite numbers in the shape of the default."""
+    if isinstance(value, str):
+        return True
+    try:
+        numbers = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):  # words in a list, rows of different lengths
+        return False
+    return numbers.shape == np.shape(default) and bool(np.isfinite(numbers).all())
 
 
 def __getattr__(name: str) -> Any:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import InvalidInput
 from ..grid import Array, Box, Grid
 from ..process import DiffusionProcess
 
@@ -105,6 +106,13 @@ class Case:
         """What is exact, in words; empty where nothing is."""
         words = [] if self.exact is None else ["p", "J", *(name.replace("_", " ") for name in self.exact.scalars)]
         return ", ".join(words + (["moments"] if self.moments else []))
+
+
+def check_positive(**values: float) -> None:
+    """Refuse parameters that are not positive, by name."""
+    for name, value in values.items():
+        if not value > 0.0:
+            raise InvalidInput(f"{name}: expected a positive number, got {value!r}")
 
 
 def integral(function: Callable[[Array], Array], box: Box, cells: int | None = None) -> float:

@@ -11,7 +11,7 @@ from ..errors import InvalidInput
 from ..grid import Array, Box
 from ..maps import Sinh
 from ..process import DiffusionProcess
-from .case import Case, Exact, radial_gibbs_distance
+from .case import Case, Exact, check_positive, radial_gibbs_distance
 
 ZIYIN = "L. Ziyin, K. Liu, T. Mori, M. Ueda, ICLR 2022, doi:10.48550/arXiv.2102.05375"
 REASON = "Anisotropic noise that depends on position, and still detailed balance: neither breaks it by itself."
@@ -57,6 +57,7 @@ def anisotropic_label_noise(
 
     No formula is known for p; the moments of each degree obey linear equations of their own.
     """
+    check_positive(spread=spread)
     eps, variance = temperature, spread**2
     a = np.asarray(curvatures, dtype=float)
     if a.shape != (2,) or not (a > 0.0).all() or not eps > 0.0:

@@ -8,7 +8,7 @@ from scipy.linalg import solve_continuous_lyapunov
 from ..errors import InvalidInput
 from ..grid import Array, Box
 from ..process import DiffusionProcess
-from .case import VANISHING, Case, Exact, gibbs_distance
+from .case import VANISHING, Case, Exact, check_positive, gibbs_distance
 
 Matrix = tuple[tuple[float, ...], ...]
 BALANCED = 1e-12  # current matrix in units of the drift's: the Lyapunov equation is solved to about 1e-15
@@ -21,6 +21,8 @@ def ornstein_uhlenbeck(*, anisotropy: float = 0.5, hessian: Matrix = ((2.0, 1.0)
     The density is Gaussian with covariance S, :math:`HS + SH^\top = 2D`; the current is :math:`J = -(H - DS^{-1})x\,p`, for
     symmetric H also :math:`-\tfrac12(HS - SH)S^{-1}x\,p`. Detailed balance would need :math:`HD = DH^\top`.
     """
+    if anisotropy < 0.0:
+        raise InvalidInput(f"anisotropy: expected a number of at least 0, where D is one, got {anisotropy!r}")
     return _linear(
         np.asarray(hessian, dtype=float),
         np.diag([1.0, anisotropy]),
@@ -37,6 +39,7 @@ def ornstein_uhlenbeck(*, anisotropy: float = 0.5, hessian: Matrix = ((2.0, 1.0)
 
 def ornstein_uhlenbeck_1d(*, stiffness: float = 1.0, temperature: float = 0.5) -> Case:
     r"""Drift :math:`-kx`, D = T: :math:`p = N(0, T/k)`, J = 0."""
+    check_positive(stiffness=stiffness, temperature=temperature)
     return _linear(
         np.array([[stiffness]]),
         np.array([[temperature]]),
@@ -56,6 +59,9 @@ def brownian_gyrator(*, hot: float = 1.0, cold: float = 0.25, stiff: float = 2.0
 
     The particle turns from the hot axis towards the cold one; for hot = cold it is in equilibrium.
     """
+    check_positive(stiff=stiff, soft=soft)
+    if not min(hot, cold) >= 0.0:
+        raise InvalidInput(f"hot, cold: expected temperatures of at least 0, got {hot!r} and {cold!r}")
     mean, half = 0.5 * (stiff + soft), 0.5 * (stiff - soft)
     return _linear(
         np.array([[mean, half], [half, mean]]),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..errors import InvalidInput
 from ..grid import Array, Box
 from ..process import DiffusionProcess
-from .case import Case, Exact, gibbs_distance
+from .case import Case, Exact, check_positive, gibbs_distance
 
 MODES = 256  # of the Fourier series below: those of smooth profiles are at round-off after a tenth of them
 PERIOD = 2.0 * math.pi
@@ -54,6 +54,7 @@ def tilted_ratchet(
     :math:`\Psi = (V - fx)/T`. ``rectified_flux`` is the mean of the currents at f and −f: what a force that alternates slowly
     between the two drives through an asymmetric potential.
     """
+    check_positive(temperature=temperature)
 
     def slope(x: Array) -> Array:
         return np.asarray(barrier * (np.cos(x) + 2.0 * asymmetry * np.cos(2.0 * x)))
@@ -83,6 +84,7 @@ def blowtorch(*, temperature: float = 0.5, contrast: float = 0.6, phase: float =
 
     :math:`J = -V'p - (Tp)'`, V = cos x: heating one flank of the barrier drives a current over it, though no force has a mean.
     """
+    check_positive(temperature=temperature)
     if not abs(contrast) < 1.0:
         raise InvalidInput(f"contrast: expected |c| < 1, where the temperature is positive, got {contrast!r}")
     return _ring(

@@ -14,7 +14,7 @@ from ..errors import InvalidInput
 from ..grid import Array, Box
 from ..maps import Sinh
 from ..process import DiffusionProcess
-from .case import Case, Exact, gibbs_distance, integral, radial_gibbs_distance
+from .case import Case, Exact, check_positive, gibbs_distance, integral, radial_gibbs_distance
 from .linear import covariances
 
 CHAUDHARI = "P. Chaudhari, S. Soatto, ICLR 2018, doi:10.48550/arXiv.1710.11029"
@@ -28,6 +28,7 @@ def swirl(*, temperature: float = 0.5, strength: float = 0.8, interpretation: st
     :math:`p = N(0, \varepsilon I)` in the Itô and the isothermal interpretation, with different tangential currents,
     :math:`-cr\,[2\varepsilon r^2 + 4\varepsilon - r^4 - r^2]/(1+r^2)^2\,p` and :math:`cr^3/(1+r^2)\,p`.
     """
+    check_positive(temperature=temperature)
     eps, c, ito = temperature, strength, _is_ito(interpretation)
     if not abs(c) < 1.0:
         raise InvalidInput(f"strength: expected |c| < 1, where D is positive, got {c!r}")
@@ -94,6 +95,7 @@ def heavy_swirl(
     :math:`1/2\varepsilon`), and :math:`J_\theta = -cr\,[4\varepsilon - (1-\varepsilon-\varepsilon q)r^2]/(1+r^2)\,p`
     (isothermal :math:`cr^3/(1+r^2)\,p`).
     """
+    check_positive(temperature=temperature)
     eps, c, q, ito = temperature, strength, ratio, _is_ito(interpretation)
     if not c**2 < q:
         raise InvalidInput(f"strength, ratio: expected c² < q, where D is positive, got c = {c!r}, q = {q!r}")
@@ -161,6 +163,7 @@ def tangential_noise(*, strength: float = 0.25, anisotropy: float = 0.5) -> Case
     With S of :math:`H_0S + SH_0 = 2D_0` and :math:`v = RS^{-1}x` (R a quarter turn): :math:`D = D_0 + c\,vv^\top`, drift
     :math:`-(H_0 + \tfrac{c}{\det S}I)x`. Then :math:`p = N(0, S)` and J are those of c = 0; entropy production is less.
     """
+    check_positive(anisotropy=anisotropy)
     if strength < 0.0:
         raise InvalidInput(f"strength: expected c ≥ 0, where D is positive, got {strength!r}")
     H0, D0 = np.array([[2.0, 1.0], [1.0, 1.0]]), np.diag([1.0, anisotropy])

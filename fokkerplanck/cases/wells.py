@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import InvalidInput
 from ..grid import Array, Box
 from ..process import DiffusionProcess
-from .case import Case, Exact, boltzmann, integral, moments_by_quadrature, radial_gibbs_distance
+from .case import Case, Exact, boltzmann, check_positive, integral, moments_by_quadrature, radial_gibbs_distance
 
 KRAMERS = "H. A. Kramers, Physica 7, 284 (1940), doi:10.1016/S0031-8914(40)90098-2"
 AO = "P. Ao, J. Phys. A 37, L25 (2004), doi:10.1088/0305-4470/37/3/L01"
@@ -25,7 +25,7 @@ MUELLER = {  # amplitudes, exponents a, b, c, and centres of the four Gaussians
 
 def double_well(*, barrier: float = 3.0, tilt: float = 0.3, temperature: float = 1.0) -> Case:
     r"""Drift −V', :math:`V = E(x^2 - 1)^2 + ax`, D = T: :math:`p \propto e^{-V/T}`, J = 0."""
-    _positive(barrier=barrier, temperature=temperature)
+    check_positive(barrier=barrier, temperature=temperature)
     reach = math.sqrt(1.0 + math.sqrt(30.0 * temperature / barrier + 2.0 * abs(tilt) / barrier))  # V = 30 T there
     box = Box([-reach], [reach])
     density, _ = boltzmann(lambda x: (barrier * (x[0] ** 2 - 1.0) ** 2 + tilt * x[0]) / temperature, box)
@@ -51,7 +51,7 @@ def multiplicative_noise(*, temperature: float = 0.75, interpretation: str = "it
     :math:`p \propto (1 + x^2)^{1/T - \nu}e^{-x^2/2T}`, ν = 1, ½, 0 (Itô, Stratonovich, isothermal): peaks at
     :math:`x^2 = 1 - 2\nu T` where that is positive.
     """
-    _positive(temperature=temperature)
+    check_positive(temperature=temperature)
     weights = {"ito": 1.0, "stratonovich": 0.5, "isothermal": 0.0}
     if interpretation not in weights:
         raise InvalidInput(f"interpretation: expected one of {tuple(weights)}, got {interpretation!r}")
@@ -83,7 +83,7 @@ def multiplicative_noise(*, temperature: float = 0.75, interpretation: str = "it
 
 def mueller_brown(*, temperature: float = 20.0) -> Case:
     r"""Drift −∇V of the Müller–Brown surface, D = T: :math:`p \propto e^{-V/T}` in the box, J = 0."""
-    _positive(temperature=temperature)
+    check_positive(temperature=temperature)
 
     def terms(x: Array) -> list[tuple[Array, Array, Array]]:
         rows = zip(*MUELLER.values(), strict=True)
@@ -119,7 +119,7 @@ def maier_stein(*, alpha: float = 5.0, mu: float = 1.0, noise: float = 0.2) -> C
     Exact for α = μ only, in detailed balance: :math:`p \propto e^{-2V/\varepsilon}` with
     :math:`V = \tfrac14x^4 - \tfrac12x^2 + \tfrac\mu2(1 + x^2)y^2`. For α ≠ μ, as by default, no formula is known.
     """
-    _positive(alpha=alpha, mu=mu, noise=noise)
+    check_positive(alpha=alpha, mu=mu, noise=noise)
     reach = math.sqrt(1.0 + math.sqrt(60.0 * noise))  # V = 30 ε/2 above the wells
     across = max(math.sqrt(30.0 * noise / mu), 1.0)
     box = Box([-reach, -across], [reach, across])
@@ -156,7 +156,7 @@ def mexican_hat(*, height: float = 2.0, temperature: float = 0.5, turning: float
     With :math:`\Omega = \omega + \kappa r^2`, :math:`p \propto e^{-U/T}` and :math:`J = \Omega(r)(-y, x)\,p`: the normal
     form of a Hopf bifurcation.
     """
-    _positive(height=height, temperature=temperature)
+    check_positive(height=height, temperature=temperature)
 
     def density(x: Array) -> Array:
         return np.asarray(np.exp(-height / temperature * (x[0] ** 2 + x[1] ** 2 - 1.0) ** 2) / norm)
@@ -203,7 +203,7 @@ def limit_cycle(*, width: float = 0.25, tilt: float = 0.3, turning: float = 0.4)
     The current :math:`J = \omega\,(-\partial_yU, \partial_xU)\,p` runs along the level lines of p, faster where they are
     dense: an uneven limit cycle. It sweeps the area ω.
     """
-    _positive(width=width)
+    check_positive(width=width)
     D = np.array([[0.5, 0.15], [0.15, 0.3]])
     inverse = np.linalg.inv(D)
 
@@ -247,7 +247,7 @@ def underdamped_double_well(*, barrier: float = 1.0, friction: float = 1.0, temp
 
     :math:`p \propto e^{-(V + v^2/2)/T}`, and :math:`J = (v, -V')\,p` is Hamilton's flow: reversible, although it is a current.
     """
-    _positive(barrier=barrier, friction=friction, temperature=temperature)
+    check_positive(barrier=barrier, friction=friction, temperature=temperature)
     reach = math.sqrt(1.0 + math.sqrt(25.0 * temperature / barrier))
     fastest = math.sqrt(50.0 * temperature)
     box = Box([-reach, -fastest], [reach, fastest])
@@ -276,9 +276,3 @@ def underdamped_double_well(*, barrier: float = 1.0, friction: float = 1.0, temp
         finest=(256, 256),
         order=1.9,  # where there is no noise along an axis the corrected values are of second order too
     )
-
-
-def _positive(**values: float) -> None:
-    for name, value in values.items():
-        if not value > 0.0:
-            raise InvalidInput(f"{name}: expected a positive number, got {value!r}")
