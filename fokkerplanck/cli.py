@@ -139,7 +139,7 @@ def audit(
     ids: Annotated[
         list[str] | None, typer.Argument(metavar="[ID]...", help="Claims, such as C16; all by default.")
     ] = None,
-    fast: Annotated[bool, typer.Option("--fast", help="Leave out the slow ones.")] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="Leave out the slow ones, unless named.")] = False,
     output: Annotated[Path, typer.Option(help="Directory for audit.html and audit.json.")] = Path("out"),
 ) -> None:
     """Decide what is claimed of SGD's stationary state; exit code 1 if a claim is not decided as declared."""

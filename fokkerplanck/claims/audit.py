@@ -78,7 +78,7 @@ def audit(ids: Iterable[str | Claim] | None = None, *, fast: bool = False, progr
     ids : iterable of str or Claim, optional
         Which, by id; claims of one's own are given as they are. All by default.
     fast : bool
-        Leave out the slow ones.
+        Leave out the slow ones of all; any that ``ids`` names is decided.
     progress : bool, optional
         A bar on stderr; by default when stderr is a terminal.
 
@@ -100,11 +100,9 @@ def audit(ids: Iterable[str | Claim] | None = None, *, fast: bool = False, progr
         raise InvalidInput(f"ids: expected a list of ids or claims, got {ids!r}; write [{ids!r}]")
     given = registry.ids() if ids is None else tuple(ids)
     claims = [item if isinstance(item, Claim) else registry.get(item) for item in given]
-    chosen = [claim for claim in claims if not (fast and claim.slow)]
+    chosen = [claim for claim in claims if ids is not None or not (fast and claim.slow)]
     if not chosen:
-        raise InvalidInput(
-            f"ids: expected at least one claim{' that is not slow' if fast else ''}, got {list(given)!r}"
-        )
+        raise InvalidInput(f"ids: expected at least one claim, got {list(given)!r}")
     decisions = []
     with progress_bar("audit", total=len(chosen), show=progress) as advance:
         for claim in chosen:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 
 from ..balance import detailed_balance
 from ..grid import Array, Box
@@ -22,6 +23,7 @@ from .problems import D, H
 from .registry import NOTES, declare, expected
 
 BOX = Box([-4.0, -4.0], [4.0, 4.0])
+SMALLEST_TV = (5e-3, "the same sums; 3e-4 of 0.08")
 STORED_TV = (4e-4, "|p − q| has a kink where densities cross; sums over 128² cells are off by 3e-4")
 
 
@@ -76,8 +78,9 @@ def zero_current() -> Iterator[Finding]:
     formula="p ∝ exp(−βΣ^{−1}L)",
     conditions="Constant Σ.",
     verdict=FALSE,
-    correct="Σ⁻¹L is a matrix. For Σ = sI the exponent is −2BL/ηs; for a quadratic loss p is Gaussian with HS + SH = "
-    "ηΣ/B, whatever Σ, and has a current unless H and Σ commute.",
+    correct="Σ⁻¹L is a matrix, and no number in its place helps: exp(−cL) misses the density with every c. For Σ = sI the "
+    "exponent is −2BL/ηs; where Σ commutes with every Hessian it is −(2B/η)∫Σ⁻¹∇L·dθ; for a quadratic loss p is Gaussian with "
+    "HS + SH = ηΣ/B, whatever Σ, and has a current unless H and Σ commute.",
 )
 def matrix_exponent() -> Iterator[Finding]:
     exponent = np.linalg.inv(D) * float(_loss(problems.POINT))
@@ -87,6 +90,26 @@ def matrix_exponent() -> Iterator[Finding]:
     state, stored = ornstein_uhlenbeck(H, D), expected("E1")
     yield Finding("covariance, D = diag(1, 1/2)", state.covariance, stored["S"], *ALGEBRA, of="correct")
     yield Finding("its area rate A_{01}", float(state.area[0, 1]), 0.5 * stored["ang_mom"], *ALGEBRA, of="correct")
+    solution = problems.linear_solution()
+    for number, name in ((1.0, "Σ⁻¹_{11}"), (2.0, "Σ⁻¹_{22}"), (1.5, "½ tr Σ⁻¹")):
+        away = total_variation(solution, problems.boltzmann(_loss, 1.0 / number)).value
+        yield Finding(f"total variation from the formula with {name} for Σ⁻¹", away, 0.0, *STORED_TV)
+    least = minimize_scalar(
+        lambda t: total_variation(solution, problems.boltzmann(_loss, t)).value,
+        bounds=(0.5, 1.0),
+        options={"xatol": 1e-4},
+    )
+    yield Finding("the least of exp(−L/t) over all t", float(least.fun), stored["minTV"], *SMALLEST_TV, of="correct")
+    well = DiffusionProcess(lambda x: np.stack([x[0] - x[0] ** 3, -2 * x[1]]), D, dim=2)
+    solved = solve_stationary(well, Box([-3.3, -3.0], [3.3, 3.0]), shape=(128, 128), progress=False)
+    for matrix, of in ((np.diag([1.0, 2.0]), "correct"), (np.diag([1.0, 1.0]), "beyond")):
+        away = total_variation(
+            solved, lambda x, m=matrix: -m[0, 0] * (x[0] ** 4 / 4 - x[0] ** 2 / 2) - m[1, 1] * x[1] ** 2
+        ).value
+        name = (
+            "double well that commutes with Σ: total variation from exp(−∫Σ⁻¹∇L)" if of == "correct" else "from exp(−L)"
+        )
+        yield Finding(name, away, 0.0, *STORED_TV, of=of)
 
 
 @declare(
