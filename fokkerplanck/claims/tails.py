@@ -77,8 +77,8 @@ def _simulated_index(
 ) -> float:
     r"""β of the simulated chain, by how much rarer an excursion from \|w\| = 5 to the second level is than one to the first.
 
-    An excursion ends below 1. Rare events are made common and counted with their weights: h is drawn with \|1 − ρh\|^tilt times its probability. The mean
-    is that of the chain for any tilt; the scatter is small for one near β.
+    It ends below 1. Rare events are made common and counted with their weights: h is drawn with \|1 − ρh\|^tilt times its
+    probability. The mean is that of the chain for any tilt; the scatter is small for one near β.
     """
     root = np.linspace(0.0, 8.0, 40_001)  # of h, whose density may be infinite at zero
     law = stats.chi(batch, scale=batch**-0.5).pdf(root) * np.abs(1 - rho * root**2) ** tilt
