@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         FokkerPlanckError,
         HeavyTails,
         InvalidInput,
+        MismatchWarning,
         NoStationaryState,
         NotConverged,
     )
@@ -73,6 +74,7 @@ __all__ = [
     "HelmholtzSplit",
     "InvalidInput",
     "Measured",
+    "MismatchWarning",
     "NoStationaryState",
     "NonEquilibrium",
     "NotConverged",
@@ -145,6 +147,7 @@ _HOMES = {
     "HelmholtzSplit": ".helmholtz",
     "InvalidInput": ".errors",
     "Measured": ".measured",
+    "MismatchWarning": ".errors",
     "NoStationaryState": ".errors",
     "NonEquilibrium": ".nonequilibrium",
     "NotConverged": ".errors",

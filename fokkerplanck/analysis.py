@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from .area import AreaTest, area_test
 from .balance import DetailedBalance, detailed_balance
 from .cases import Case
 from .compare import Comparison, compare
-from .errors import InvalidInput, NotConverged
+from .errors import InvalidInput, MismatchWarning, NotConverged
 from .grid import Box
 from .helmholtz import HelmholtzSplit, helmholtz
 from .io import to_json, write_dataset, write_whole
@@ -87,7 +88,10 @@ class Analysis:
             finite = sgd.chain_moments()
         except (InvalidInput, NotConverged) as error:
             remarks += (f"No exact moments of the discrete chain: {error}",)
-        comparison = compare(self.solution, run, finite=finite)
+        with warnings.catch_warnings():
+            if sgd.sampling == "epoch":  # said among the remarks
+                warnings.simplefilter("ignore", MismatchWarning)
+            comparison = compare(self.solution, run, finite=finite)
         if comparison.total_variation.low > 0.0 and sgd.sampling != "epoch" and sgd.model.dim <= EXPLAINED:
             try:
                 better = _explanations(self.solution, sgd, progress)

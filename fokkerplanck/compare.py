@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .area import area_test
-from .errors import InvalidInput
+from .errors import InvalidInput, MismatchWarning
 from .fields import FaceField
 from .grid import Array, Grid
 from .replicates import (
@@ -161,6 +162,12 @@ def compare(
     InvalidInput
         If the grids differ, or are stretched: a simulation counts on equal cells.
 
+    Warns
+    -----
+    MismatchWarning
+        If the solution is of the process of an SGD, and the run is of another: with momentum, in epochs, of other data, or of a
+        learning rate and batch size with another diffusion limit (equal ratios have the same).
+
     References
     ----------
     J. P. Gonzalez, J. C. Neu, S. W. Teitsworth, Phys. Rev. E 99, 022143 (2019), doi:10.1103/PhysRevE.99.022143 (stochastic
@@ -175,6 +182,14 @@ def compare(
         raise InvalidInput(
             f"expected a run on the solution's grid {solution.grid.shape} in {solution.grid.box}, got {run.grid.shape} in "
             f"{run.grid.box}. Simulate with grid=solution.grid"
+        )
+    different = _differences(solution.diagnostics.get("origin") or {}, run)
+    if different:
+        warnings.warn(
+            f"compare: expected a run of the SGD whose diffusion was solved, got one with {'; '.join(different)}. What differs "
+            "shows in the comparison",
+            MismatchWarning,
+            stacklevel=2,
         )
     rng = np.random.default_rng(FLIP_SEED)
     grid, d = solution.grid, solution.grid.dim
@@ -214,6 +229,35 @@ def compare(
         explained=explained,
         sentence=_density_verdict(distance, floor, density_p, explained) + _current_verdict(circulation, apart) + ".",
     )
+
+
+def _differences(origin: Mapping[str, Any], run: Run) -> list[str]:
+    """What a run has otherwise than the SGD whose process was solved, in words."""
+    if not origin:
+        return []
+    words = []
+    if run.momentum > 0.0:
+        words.append(f"momentum {run.momentum:g}, where the solution has none")
+    if run.sampling == "recorded":  # of which no more is known
+        return words
+    if run.n != origin["samples"]:
+        words.append(f"{run.n} samples, where the solution has {origin['samples']}")
+    if run.sampling == "epoch":
+        words.append("epochs, whose batches cancel one another, where the solution has independent ones")
+    here = (run.learning_rate, run.batch_size, run.sampling)
+    there = (origin["learning_rate"], origin["batch_size"], origin["sampling"])
+    same = here[0] == there[0] or origin["order"] == 1  # one learning rate and another have the same limit, at one η/B
+    if run.n == origin["samples"] and not (same and np.isclose(_noise(here, run.n), _noise(there, run.n), rtol=1e-9)):
+        words.append(
+            "learning rate {:g}, batch size {} ({}), where the solution has {:g} and {} ({})".format(*here, *there)
+        )
+    return words
+
+
+def _noise(settings: tuple[float, int, str], n: int) -> float:
+    """D/Σ of independent batches."""
+    rate, batch, sampling = settings
+    return 0.5 * rate / batch * (1.0 if sampling == "with_replacement" else (n - batch) / (n - 1.0))
 
 
 def _density(theory: Any, grid: Grid, name: str) -> Array:

@@ -54,5 +54,9 @@ class BoxWarning(UserWarning):
     """A wall of the box runs through the density: the solution describes the box, which may not be what was meant."""
 
 
+class MismatchWarning(UserWarning):
+    """A simulation is not of what the solution is the diffusion limit of; the message says what differs."""
+
+
 class DivergedWarning(UserWarning):
     """Some chains of a simulation ran away and were left out; the message says how many, when, and what to change."""

@@ -62,6 +62,8 @@ class DiffusionProcess:
     ----------
     formulas : Formulas or None
         The coefficients as SymPy expressions, of a process made by :meth:`from_sympy`.
+    origin : mapping
+        The settings of the SGD whose diffusion this is, if it is one; ``diagnostics["origin"]`` of its solutions.
 
     Raises
     ------
@@ -117,6 +119,7 @@ class DiffusionProcess:
         self._drift = as_field(drift, (self.dim,), "drift")
         self._divergence = divergence
         self.formulas: Formulas | None = None  # from_sympy's
+        self.origin: Mapping[str, Any] = {}  # SGD.process's
         self._velocity: Field | None = None  # u, where it is known as a formula
         self._noise = None if noise is None else as_field(noise, None, "noise")
         self._diffusion = None if diffusion is None else as_field(diffusion, (self.dim, self.dim), "diffusion")

@@ -144,3 +144,45 @@ def test_grids_must_agree(diabetes):
     run = case.sgd.simulate(grid=other, chains=64, steps=10, rng=9)
     with pytest.raises(fp.InvalidInput, match=r"expected a run on the solution's grid \(128, 128\)"):
         compare(sol, run)
+
+
+def other_run(case, grid, **changes):
+    settings = {"learning_rate": 0.1, "batch_size": 4} | changes
+    return fp.sgd.SGD(case.sgd.model, **settings).simulate(grid=grid, chains=64, steps=256, rng=811, burn_in=100)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"momentum": 0.5}, "momentum 0.5, where the solution has none"),
+        ({"batch_size": 8}, r"batch size 8 \(with_replacement\), where the solution has 0.1 and 4"),
+        ({"learning_rate": 0.05}, "learning rate 0.05, batch size 4"),
+        ({"sampling": "without_replacement"}, "without_replacement"),
+        ({"sampling": "epoch"}, "epochs, whose batches cancel"),
+    ],
+)
+def test_a_run_of_something_else_is_warned_of(diabetes, changes, message):
+    case, sol, _ = diabetes
+    with pytest.warns(fp.MismatchWarning, match=message):
+        compare(sol, other_run(case, sol.grid, **changes))
+
+
+def test_other_data_are_warned_of(diabetes):
+    case, sol, _ = diabetes
+    part = fp.sgd.linear_regression(case.sgd.model.X[:400], case.sgd.model.y[:400])
+    run = fp.sgd.SGD(part, learning_rate=0.1, batch_size=4).simulate(grid=sol.grid, chains=64, steps=256, rng=812)
+    with pytest.warns(fp.MismatchWarning, match="400 samples, where the solution has 442"):
+        compare(sol, run)
+
+
+def test_runs_of_the_same_diffusion_are_not_warned_of(diabetes):
+    case, sol, run = diabetes  # warnings are errors here
+    compare(sol, run)
+    compare(sol, other_run(case, sol.grid, learning_rate=0.05, batch_size=2))
+    elsewhere = fp.solve_stationary(
+        fp.DiffusionProcess(lambda x: -x, 0.5, dim=2), sol.grid.box, shape=(128, 128), max_wall_mass=1
+    )
+    compare(elsewhere, replace(run, momentum=0.9))  # a process of one's own may be meant for it
+    second = fp.solve_stationary(case.sgd.process(order=2), sol.grid.box, shape=(128, 128))
+    with pytest.warns(fp.MismatchWarning, match="learning rate 0.05, batch size 2"):  # which knows η itself
+        compare(second, other_run(case, sol.grid, learning_rate=0.05, batch_size=2))

@@ -18,6 +18,7 @@ PUBLIC = {
     "NoStationaryState": "The process does not hold itself together. Check the sign of the drift, or close it in by a box.",
     "HeavyTails": "The density decays like a power. Give a wide box and stretch its axes: [](../howto/stretched_axes.md).",
     "BoxWarning": "The box cuts the density. [](../howto/choose_a_box.md).",
+    "MismatchWarning": "The simulation is of another SGD than the solution. Solve or simulate again, with the same settings.",
     "DivergedWarning": "Some chains ran away. Lower the learning rate, or raise the batch size.",
 }
 # Raised and caught inside the package, where another way is tried; what reaches a user of them is part of NotConverged.

@@ -173,17 +173,26 @@ class SGD:
         self._check_density("process")
         if order == 2:
             better = self.second_order()
-            return DiffusionProcess(
+            process = DiffusionProcess(
                 better.drift, better.diffusion, dim=model.dim, divergence=better.divergence, names=model.names
             )
-        moments = _OnPoints(model)
-        return DiffusionProcess(
-            lambda x: -moments(x)[0],
-            lambda x: scale * moments(x)[1] + extra.reshape(extra.shape + (1,) * (x.ndim - 1)),
-            dim=model.dim,
-            divergence=lambda x: scale * moments(x)[2],
-            names=model.names,
-        )
+        else:
+            moments = _OnPoints(model)
+            process = DiffusionProcess(
+                lambda x: -moments(x)[0],
+                lambda x: scale * moments(x)[1] + extra.reshape(extra.shape + (1,) * (x.ndim - 1)),
+                dim=model.dim,
+                divergence=lambda x: scale * moments(x)[2],
+                names=model.names,
+            )
+        process.origin = {
+            "samples": model.n,
+            "learning_rate": self.learning_rate,
+            "batch_size": self.batch_size,
+            "sampling": self.sampling,
+            "order": order,
+        }
+        return process
 
     def second_order(self, skewness: float = 0.0) -> SecondOrder:
         """The coefficients behind ``process(order=2)``, and the third one, see `SecondOrder`.

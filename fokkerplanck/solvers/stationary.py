@@ -287,6 +287,7 @@ def _solution(process: DiffusionProcess, hierarchy: Hierarchy, settings: dict[st
 
     diagnostics = {
         "interpretation": process.interpretation,
+        "origin": dict(process.origin),
         "levels": hierarchy.records,
         "order": last.answer.order,
         "drift_scale": last.drift_scale,
