@@ -15,6 +15,7 @@ from .grid import Array
 from .replicates import (
     Interval,
     check_rows,
+    in_words,
     mean_test,
     needed_noncentrality,
     noncentrality,
@@ -110,10 +111,9 @@ class AreaTest:
         if len(self.pairs) > 1:
             i, j = self.pairs[k]
             plane = f" in the plane ({self.names[i]}, {self.names[j]}), the clearest of {len(self.pairs)}"
-        p = f"p = {self.p_value:.2g}" if self.p_value > 1e-300 else "p < 1e-300"
         words = (
-            f"The chains sweep an area rate of {self.measured[k]:.4g} ± {self.error[k]:.1g} per unit time{plane}; {p} if "
-            f"{self.null} ({self.method})"
+            f"The chains sweep an area rate of {self.measured[k]:.4g} ± {self.error[k]:.1g} per unit time{plane}; "
+            f"{in_words(self.p_value)} if {self.null} ({self.method})"
         )
         if self.entropy_production is not None:
             bound = self.entropy_production

@@ -18,6 +18,7 @@ from .replicates import (
     Interval,
     chi_square,
     hellinger,
+    in_words,
     root,
     square_norm,
     standard_error,
@@ -356,7 +357,7 @@ def _density_verdict(distance: Interval, floor: float, p: float, explained: Mapp
     if distance.low == 0.0:
         return (
             f"The simulated density agrees with the solved one within statistics (total variation below {distance.high:.3f}, "
-            f"noise alone {floor:.3f}, p = {p:.2g})"
+            f"noise alone {floor:.3f}, {in_words(p)})"
         )
     reach = distance.value - distance.low
     words = (

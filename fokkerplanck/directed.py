@@ -16,7 +16,7 @@ from .errors import InvalidInput
 from .fields import FaceField
 from .force import Force
 from .grid import Array, Grid
-from .replicates import CONFIDENCE, Interval, check_rows, mean_test, standard_error
+from .replicates import CONFIDENCE, Interval, check_rows, in_words, mean_test, standard_error
 from .results import Solution
 from .sweeps import Areas, as_areas, settling
 from .tensors import smallest_correlation
@@ -70,10 +70,9 @@ class DirectedTest:
     @property
     def sentence(self) -> str:
         """The result in one sentence, without the remarks."""
-        p = f"p = {self.p_value:.2g}" if self.p_value > 1e-300 else "p < 1e-300"
         words = (
             f"The force does work of {self.entropy_production.value:.4g} ± {self.error:.1g} per unit time along the chains; "
-            f"{p} if {self.null} ({self.method})"
+            f"{in_words(self.p_value)} if {self.null} ({self.method})"
         )
         if self.predicted is not None:
             words += f"; the diffusion limit produces {self.predicted:.4g} (z = {self.z_predicted:+.1f})"

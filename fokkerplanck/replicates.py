@@ -20,6 +20,7 @@ SPARE = 4  # replicates beyond the number of components: with fewer the estimate
 DEPENDENT = 1e-10  # smallest eigenvalue of the correlations of the components below which they are one another's sums
 FLIPS, ALL_FLIPS = 19_999, 15  # random sign flips; with up to 15 replicates all 2¹⁴ of them
 CHUNK = 2**20  # signs at a time: 8 MB
+UNDERFLOW = 1e-300  # of a p-value, which cannot be told from zero below 1e-308
 LEAST = 1e-4  # probability of a bin below which it is pooled: χ² would be its noise divided by nothing
 
 
@@ -34,6 +35,17 @@ class Interval:
     def __str__(self) -> str:
         digits = ".4f" if 1e-3 <= abs(self.value) < 1e3 or self.value == 0.0 else ".4g"
         return f"{self.value:{digits}} [{self.low:{digits}}, {self.high:{digits}}]"
+
+
+def in_words(p_value: float) -> str:
+    """``p = 0.03``, and not ``p = 0`` where it is below the smallest double.
+
+    Examples
+    --------
+    >>> in_words(0.0312), in_words(0.0)
+    ('p = 0.031', 'p < 1e-300')
+    """
+    return f"p = {p_value:.2g}" if p_value > UNDERFLOW else f"p < {UNDERFLOW:.0e}"
 
 
 def check_rows(rows: Array, of: str) -> None:

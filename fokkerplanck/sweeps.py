@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from . import replicates
 from .errors import InvalidInput
 from .grid import Array
-from .replicates import DEPENDENT, mean_test
+from .replicates import DEPENDENT, in_words, mean_test
 
 if TYPE_CHECKING:
     from .sgd import Run
@@ -215,7 +215,7 @@ def settling(areas: Areas) -> list[str]:
     if areas.drift is None or areas.drift >= DRIFTING:
         return []
     return [
-        f"First and last points of the chains differ (p = {areas.drift:.1g}): they were still settling, and sweep area by "
+        f"First and last points of the chains differ ({in_words(areas.drift)}): they were still settling, and sweep area by "
         "that. Lengthen the burn-in."
     ]
 
