@@ -60,6 +60,8 @@ class DiffusionProcess:
 
     Attributes
     ----------
+    given : dict
+        What it was made of, under ``"b"`` and ``"D"`` or ``"σ"``: functions, arrays or numbers.
     formulas : Formulas or None
         The coefficients as SymPy expressions, of a process made by :meth:`from_sympy`.
 
@@ -113,6 +115,7 @@ class DiffusionProcess:
         self.dim = int(dim)
         self.interpretation = interpretation
         self.names = labels
+        self.given: dict[str, Any] = {"b": drift} | ({"D": diffusion} if noise is None else {"σ": noise})
         self._uniform_noise = not callable(diffusion if noise is None else noise)
         self._drift = as_field(drift, (self.dim,), "drift")
         self._divergence = divergence
