@@ -243,5 +243,7 @@ def mathml(expressions: Any) -> str:
     import sympy
 
     matrix = sympy.Matrix(expressions)
-    names = {symbol: sympy.Symbol(html.escape(symbol.name)) for symbol in matrix.free_symbols}  # SymPy writes them as they are
+    names = {
+        symbol: sympy.Symbol(html.escape(symbol.name)) for symbol in matrix.free_symbols
+    }  # SymPy writes them as they are
     return str(sympy.mathml(matrix.xreplace(names), printer="presentation"))

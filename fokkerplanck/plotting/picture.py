@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from typing import Any
 
 import matplotlib
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from . import colours
@@ -25,7 +25,7 @@ LINES = {
 }
 
 
-def picture(draw: Callable[[Axes], object], *, size: tuple[float, float] = (5.6, 4.4), lines: bool = False) -> str:
+def picture(draw: Callable[..., object], *, size: tuple[float, float] = (5.0, 4.0), lines: bool = False) -> str:
     """What is drawn on axes, as an ``<svg>`` element without a background, for light and dark pages alike.
 
     Letters are outlines: no font is needed. Where it stands as an image, it follows the colour scheme that the reader prefers.
@@ -33,7 +33,7 @@ def picture(draw: Callable[[Axes], object], *, size: tuple[float, float] = (5.6,
     Parameters
     ----------
     draw : callable
-        Draws on the axes it is given.
+        Draws on the axes it is given as ``ax=``, as the functions here do.
     size : tuple of float
         In inches.
     lines : bool
@@ -45,23 +45,24 @@ def picture(draw: Callable[[Axes], object], *, size: tuple[float, float] = (5.6,
 
     Examples
     --------
-    >>> text = picture(lambda ax: ax.plot([1, 2], [3, 4]))
+    >>> text = picture(lambda *, ax: ax.plot([1, 2], [3, 4]))
     >>> text.startswith("<svg"), "prefers-color-scheme: dark" in text
     (True, True)
     """
     ink = ("text.color", "axes.labelcolor", "axes.edgecolor", "axes.titlecolor", "xtick.color", "ytick.color")
-    settings = dict.fromkeys(ink, INK) | {"svg.fonttype": "path", "svg.hashsalt": "fokkerplanck"}
+    settings: Any = dict.fromkeys(ink, INK) | {"svg.fonttype": "path", "svg.hashsalt": "fokkerplanck"}
     with matplotlib.rc_context(settings):
         figure = Figure(figsize=size, layout="constrained")
         ax = figure.add_subplot()
         ax.patch.set_alpha(0.0)
-        draw(ax)
+        draw(ax=ax)
         written = io.StringIO()
         figure.savefig(written, format="svg", dpi=RASTER, transparent=True, metadata={"Date": None})
     text = written.getvalue()
     text = text[text.index("<svg") :]
     schemes = SCHEMES | LINES if lines else SCHEMES
-    light, dark = ([], [])  # type: tuple[list[str], list[str]]
+    light: list[str] = []
+    dark: list[str] = []
     for k, (colour, (by_day, by_night)) in enumerate(schemes.items()):
         text = text.replace(colour, f"var(--c{k})")
         light.append(f"--c{k}:{by_day}")

@@ -12,9 +12,9 @@ from ..balance import DetailedBalance
 from ..cases import Case
 from ..compare import Comparison
 from ..helmholtz import HelmholtzSplit
-from ..measured import Measured
+from ..measured import ROUND_OFF, Measured, measure
 from ..nonequilibrium import NonEquilibrium
-from ..plotting.fields import ROUND_OFF
+from ..plotting.fields import ROUND_OFF as NO_PART
 from ..results import Solution
 from ..sgd import Run
 from .blocks import Block, Table, Text
@@ -33,22 +33,28 @@ ENDED = {"holds": "yes", "broken": "no", "undecided": "if"}
 
 
 def moments(solution: Solution) -> Table:
-    """Mean and covariance of the density."""
-    names, mean, covariance = solution.names, solution.mean, solution.covariance
-    spread = np.sqrt(np.diag(covariance))
+    """Mean and covariance of the density, with their errors."""
+    names, wide = solution.names, float(solution.grid.box.widths.max())
+    mean = measure(solution, lambda s: s.mean, floor=ROUND_OFF * wide)
+    covariance = measure(solution, lambda s: s.covariance, floor=ROUND_OFF * wide**2)
+    spread = measure(solution, lambda s: np.sqrt(np.diag(s.covariance)), floor=ROUND_OFF * wide)
     rows = [
-        (name, number(float(mean[a])), number(float(spread[a])), *(number(float(c)) for c in covariance[a]))
+        (name, _entry(mean, a), _entry(spread, a), *(_entry(covariance, (a, b)) for b in range(len(names))))
         for a, name in enumerate(names)
     ]
     columns = ("", "mean", "standard deviation", *(f"covariance with {name}" for name in names))
-    return Table("Moments of the density", rows, columns)
+    return Table("Moments of the density, with numerical errors", rows, columns)
 
 
 def current(solution: Solution, found: NonEquilibrium) -> list[Block]:
     """Size and circulation of the current."""
     if not solution.current_error < 1.0:
         size = number(float(found.total_current.value), 2)
-        return [Text(f"No current is resolved: what there is of one, ∫|J| = {size}, is not larger than its numerical error.")]
+        return [
+            Text(
+                f"No current is resolved: what there is of one, ∫|J| = {size}, is not larger than its numerical error."
+            )
+        ]
     rows = [("∫|J|", _measured(found.total_current), "state per unit time")]
     area = found.circulation
     if area is not None and np.ndim(area.value) == 0:
@@ -68,9 +74,17 @@ def stream(found: NonEquilibrium) -> Table:
     """The largest vortex."""
     rows = []
     if found.stream_function is not None:
-        rows.append(("ψ at its extremum", _measured(found.stream_function), "per unit time: what passes between there and the wall"))
+        rows.append(
+            (
+                "ψ at its extremum",
+                _measured(found.stream_function),
+                "per unit time: what passes between there and the wall",
+            )
+        )
     if found.vortex is not None:
-        place = ", ".join(plus_minus(float(v), float(e)) for v, e in zip(found.vortex.value, found.vortex.error, strict=True))
+        place = ", ".join(
+            plus_minus(float(v), float(e)) for v, e in zip(found.vortex.value, found.vortex.error, strict=True)
+        )
         rows.append(("place of the extremum", f"({place})", "state"))
     return Table("The largest vortex", rows, ("", "value", "unit"))
 
@@ -78,17 +92,23 @@ def stream(found: NonEquilibrium) -> Table:
 def shares(split: HelmholtzSplit, found: NonEquilibrium) -> Table:
     """Of the three parts in the square of the current."""
     rows = [
-        (name, "zero to round-off" if share < ROUND_OFF else percent(share), PARTS[name])
+        (name, "zero to round-off" if share < NO_PART else percent(share), PARTS[name])
         for name, share in split.shares.items()
     ]
-    rows += [(f"flux round {name}", _measured(flux), "probability per unit time") for name, flux in found.harmonic.items()]
+    rows += [
+        (f"flux round {name}", _measured(flux), "probability per unit time") for name, flux in found.harmonic.items()
+    ]
     return Table("Shares of ∫|J|²", rows, ("part", "share", "what it is"))
 
 
 def balance(judged: DetailedBalance) -> Table:
     """The numbers behind the verdict."""
     rows = [
-        ("entropy production", plus_minus(judged.entropy_production, judged.entropy_production_error), "k_B per unit time"),
+        (
+            "entropy production",
+            plus_minus(judged.entropy_production, judged.entropy_production_error),
+            "k_B per unit time",
+        ),
         ("if nothing balanced the drift", number(judged.drift_entropy), "k_B per unit time: ∫ p uᵀD⁻¹u"),
     ]
     return Table("What the verdict rests on", rows, ("", "value", "unit"))
@@ -106,13 +126,19 @@ def exact(case: Case, solution: Solution, judged: DetailedBalance | None) -> lis
     if produced is not None and judged is not None:
         solved = plus_minus(judged.entropy_production, judged.entropy_production_error)
         rows.append(("entropy production", number(produced), f"solved {solved}"))
-    return [Table("Against the exact answer, which is known here", rows, ("", "exact, or true error", "of this solution"))]
+    return [
+        Table("Against the exact answer, which is known here", rows, ("", "exact, or true error", "of this solution"))
+    ]
 
 
 def simulation(run: Run, comparison: Comparison) -> list[Block]:
     """How far the simulation is from the solution."""
     rows = [
-        ("total variation", f"{comparison.total_variation}", f"½∫|p̂ − p|; noise alone makes {number(comparison.noise_floor)}"),
+        (
+            "total variation",
+            f"{comparison.total_variation}",
+            f"½∫|p̂ − p|; noise alone makes {number(comparison.noise_floor)}",
+        ),
         ("Hellinger distance", f"{comparison.hellinger}", "freed of the bias of noise"),
         ("p-value of equal densities", number(comparison.density_p_value, 2), ""),
     ]
@@ -123,15 +149,18 @@ def simulation(run: Run, comparison: Comparison) -> list[Block]:
             ("current distance", f"{comparison.current_distance}", "‖Ĵ − J‖/‖J‖ on the faces of bins"),
             ("p-value of equal currents", number(comparison.current_p_value, 2), ""),
         ]
-    blocks: list[Block] = [Text(comparison.sentence), Table("Distances, with intervals at 95 %", rows, ("", "value", "what it is"))]
+    blocks: list[Block] = [
+        Text(comparison.sentence),
+        Table("Distances, with intervals at 95 %", rows, ("", "value", "what it is")),
+    ]
     area = comparison.circulation
     if area.pairs:
-        columns = ("plane", "simulated", "diffusion limit", "standard errors apart")
+        columns: tuple[str, ...] = ("plane", "simulated", "diffusion limit", "standard errors apart")
         if area.finite is not None:
             columns += ("chain at this learning rate", "standard errors apart")
-        rates = []
+        rates: list[tuple[str, ...]] = []
         for k, (i, j) in enumerate(area.pairs):
-            row = (
+            row: tuple[str, ...] = (
                 f"{run.names[i]}, {run.names[j]}",
                 plus_minus(float(area.measured[k]), float(area.error[k])),
                 number(float(area.predicted[k])),
@@ -155,14 +184,20 @@ def diagnostics(solution: Solution) -> list[Block]:
     walls = known.get("wall_mass") or {}
     if walls:
         rows = [(wall, number(float(mass), 2)) for wall, mass in walls.items()]
-        blocks.append(Table("Probability in the outer 1/32 of the cells at each wall; what a wall cuts off, no estimate sees", rows, ("wall", "probability")))
+        blocks.append(Table("Probability at the walls", rows, ("wall", "in the outer 1/32 of the cells")))
+        blocks.append(
+            Text(
+                "What a wall cuts off is in none of the error estimates; it is about what is found next to it.",
+                tone="small",
+            )
+        )
     levels = [level for level in known.get("levels", ()) if "shape" in level]
     if levels:
         columns = ("cells", "error of p", "error of J", "Newton steps", "linear solver", "seconds", "")
-        rows = [_level(level) for level in levels]
+        grids = [_level(level) for level in levels]
         total = known.get("seconds")
         taken = f"; {number(float(total), 2)} s in all" if total is not None else ""
-        blocks.append(Table(f"The nested grids, from coarse to fine{taken}", rows, columns))
+        blocks.append(Table(f"The nested grids, from coarse to fine{taken}", grids, columns))
     return blocks
 
 
@@ -193,7 +228,15 @@ def settings(solution: Solution, run: Run | None) -> list[tuple[str, str]]:
 def _level(level: Mapping[str, Any]) -> Sequence[str]:
     cells = " × ".join(map(str, level["shape"]))
     if "stalled" in level:
-        return (cells, "–", "–", f"{level.get('newton_steps', '–')}", "–", number(level.get("seconds", 0.0), 2), str(level["stalled"]))
+        return (
+            cells,
+            "–",
+            "–",
+            f"{level.get('newton_steps', '–')}",
+            "–",
+            number(level.get("seconds", 0.0), 2),
+            str(level["stalled"]),
+        )
     total = level.get("current_total") or 0.0
     current = level.get("current_error", math.inf)
     return (
@@ -213,3 +256,7 @@ def _estimate(value: float) -> str:
 
 def _measured(found: Measured) -> str:
     return plus_minus(float(found.value), float(found.error))
+
+
+def _entry(found: Measured, at: Any) -> str:
+    return plus_minus(float(found.value[at]), float(found.error[at]))

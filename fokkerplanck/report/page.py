@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from ..area import AreaTest
 from ..balance import DetailedBalance, detailed_balance
@@ -48,10 +48,10 @@ def write_report(
 ) -> None:
     r"""Write a solution of :math:`0 = -\nabla\cdot J` as one HTML page that needs nothing else.
 
-    It has the problem and the settings, density and current, stream function, Helmholtz shares, entropy production and the verdict
-    on detailed balance, the simulation where there is one, errors with their meaning, and versions. Pictures are in the page, and in
-    two dimensions a view that zooms and shows the values under the pointer. No network is needed, and the page itself forbids
-    its use. A page that was there before is replaced when the new one is complete.
+    It has the problem and the settings, density and current, stream function, Helmholtz shares, entropy production and the
+    verdict on detailed balance, the simulation where there is one, errors with their meaning, and versions. Pictures are in the
+    page, and in two dimensions a view that zooms and shows the values under the pointer. No network is needed, and the page
+    itself forbids its use. A page that was there before is replaced when the new one is complete.
 
     Parameters
     ----------
@@ -127,7 +127,9 @@ def write_report(
 
 def _check(solution: object, problem: object, run: object, comparison: object, failure: str) -> None:
     if not isinstance(solution, Solution | None):
-        raise InvalidInput(f"solution: expected a Solution, or None where nothing was solved, got {type(solution).__name__}")
+        raise InvalidInput(
+            f"solution: expected a Solution, or None where nothing was solved, got {type(solution).__name__}"
+        )
     if not isinstance(problem, Case | DiffusionProcess | None):
         raise InvalidInput(f"problem: expected a Case or a DiffusionProcess, got {type(problem).__name__}")
     if solution is None and not failure:
@@ -137,7 +139,9 @@ def _check(solution: object, problem: object, run: object, comparison: object, f
     if solution is not None and problem is not None:
         names = _names(None, problem)
         if names != solution.names:
-            raise InvalidInput(f"problem: expected the one with the variables {solution.names} of the solution, got {names}")
+            raise InvalidInput(
+                f"problem: expected the one with the variables {solution.names} of the solution, got {names}"
+            )
 
 
 def _names(solution: Solution | None, problem: Case | DiffusionProcess | None) -> tuple[str, ...]:
@@ -191,7 +195,10 @@ def _split(solution: Solution, parts: HelmholtzSplit, found: NonEquilibrium) -> 
 def _balance(solution: Solution, judged: DetailedBalance | None) -> Section:
     name = "Entropy production and detailed balance"
     if judged is None:
-        words = "The diffusion tensor is singular in some cell: entropy production is not defined by JᵀD⁻¹J/p, and nothing was judged."
+        words = (
+            "The diffusion tensor is singular in some cell: entropy production is not defined by JᵀD⁻¹J/p, and nothing "
+            "was judged."
+        )
         return Section("balance", name, [Text(words)])
     total = plus_minus(judged.entropy_production, judged.entropy_production_error)
     blocks: list[Block] = [Text(f"{_verdict(judged)}: {judged.reasoning}"), numbers.balance(judged)]
@@ -229,7 +236,7 @@ def _lead(solution: Solution | None, judged: DetailedBalance | None) -> tuple[st
         return "Not solved", "No density was found."
     if judged is None:
         return "Not judged", "The diffusion tensor is singular in some cell, where detailed balance is not judged."
-    return _verdict(judged), judged.reasoning
+    return _verdict(judged), judged.reasoning[:1].upper() + judged.reasoning[1:]
 
 
 def _verdict(judged: DetailedBalance) -> str:
@@ -238,8 +245,12 @@ def _verdict(judged: DetailedBalance) -> str:
     )
 
 
-def _template() -> object:
+def _template() -> Template:
     environment = Environment(
-        loader=PackageLoader("fokkerplanck.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("fokkerplanck.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     return environment.get_template("report.html")

@@ -76,14 +76,18 @@ def box_rows(box: Box, names: tuple[str, ...]) -> list[tuple[str, ...]]:
 
 def _descent(sgd: SGD) -> list[Block]:
     blocks: list[Block] = [
-        Text("Stochastic gradient descent on a loss, and the diffusion that it is close to where the learning rate η is small:"),
+        Text(
+            "Stochastic gradient descent on a loss, and the diffusion that it is close to where the learning rate η is small:"
+        ),
         _formula("θ ← θ − η ∇L_B(θ),   b = −∇L,   " + DRAWN[sgd.sampling]),
     ]
     penalty = " + ½λ|θ|^2" if sgd.model.l2 else ""
     kind = str(getattr(sgd.model, "kind", ""))
     each = f",   {LOSSES[kind]}" if kind in LOSSES else ""
     blocks.append(_formula(f"L = (1/n) Σ_i ℓ_i{penalty}{each}"))
-    blocks.append(Text("Σ is the covariance of the gradient of one sample, B the size of a minibatch, n that of the data."))
+    blocks.append(
+        Text("Σ is the covariance of the gradient of one sample, B the size of a minibatch, n that of the data.")
+    )
     return blocks
 
 
@@ -102,7 +106,7 @@ def _coefficients(process: DiffusionProcess) -> list[Block]:
         if text:
             blocks.append(Code(f"{name} as a function", text))
         else:
-            blocks.append(Text(f"{name} is given by a function whose text is not available."))
+            blocks.append(Text(f"{name} is given by a {type(value).__name__}, of which there is no program text."))
     return blocks
 
 

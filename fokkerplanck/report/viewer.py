@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,15 +16,12 @@ from ..plotting import colours
 from ..results import Solution
 from .blocks import Viewer
 
-if TYPE_CHECKING:
-    from bokeh.plotting import figure as Figure
-
 FINEST = 160  # pixels along an axis: five fields of 160² numbers of four bytes are less than half of Bokeh's own script
 WINDOW = 1e-5  # share of the largest density below which nothing is shown, as in the other pictures
 ARROWS = 22  # along an axis
 FAINT = 1e-3  # share of the largest |J| below which there is no arrow
 LEVELS = 21  # of the stream function
-WHITE = "#ffffff"
+WHITE, GREY = "#ffffff", "#82868b"  # the grey is read on white and on black: colour bars take no colours from the page
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +50,7 @@ class Raster:
 
     def centers(self, axis: int) -> Array:
         step = (self.upper[axis] - self.lower[axis]) / self.shape[axis]
-        return self.lower[axis] + step * (np.arange(self.shape[axis]) + 0.5)
+        return np.asarray(self.lower[axis] + step * (np.arange(self.shape[axis]) + 0.5), dtype=float)
 
 
 def raster(grid: Grid, names: tuple[str, str], fields: Mapping[str, Array]) -> Raster:
@@ -87,9 +84,14 @@ def raster(grid: Grid, names: tuple[str, str], fields: Mapping[str, Array]) -> R
     (a, _), (b, _) = cut
     (n, m), (k, q) = counts, blocks
     means = {
-        name: values[a : a + n * k, b : b + m * q].reshape(n, k, m, q).mean(axis=(1, 3)) for name, values in fields.items()
+        name: values[a : a + n * k, b : b + m * q].reshape(n, k, m, q).mean(axis=(1, 3))
+        for name, values in fields.items()
     }
-    note = "every pixel is a cell of the grid" if k == q == 1 else f"every pixel is the mean of {k} × {q} cells of the grid"
+    note = (
+        "every pixel is a cell of the grid"
+        if k == q == 1
+        else f"every pixel is the mean of {k} × {q} cells of the grid"
+    )
     return Raster(names, (lower[0], lower[1]), (upper[0], upper[1]), means, note)
 
 
@@ -132,24 +134,42 @@ def viewer(solution: Solution, split: HelmholtzSplit | None) -> tuple[Viewer, st
         if reach > 0.0:
             panel = _panel(fields, source, "psi", "stream function ψ", colours.DIVERGING(np.arange(256)), -reach)
             panel.x_range, panel.y_range = first.x_range, first.y_range
-            levels = [v for v in np.linspace(-reach, reach, LEVELS + 1) if abs(v) > 0.05 * reach]  # none at zero, where tails are noise
+            levels = [
+                v for v in np.linspace(-reach, reach, LEVELS + 1) if abs(v) > 0.05 * reach
+            ]  # none at zero, where tails are noise
             panel.contour(
-                fields.centers(0), fields.centers(1), fields.fields["psi"].T, levels, line_color="#404040", line_width=0.8
+                fields.centers(0),
+                fields.centers(1),
+                fields.fields["psi"].T,
+                levels,
+                line_color="#404040",
+                line_width=0.8,
             )
             panels.append(panel)
     script, divs = components(tuple(panels))
     library = Resources(mode="inline", components=["bokeh"], minified=True, log_level="warn").render_js()
     held = ["p", "J", "ψ", "the entropy production"] if "psi" in fields.fields else ["p"]
     note = (
-        f"Point at a place for its numbers: {', '.join(held)}. The tools beside a panel zoom and move; with a mouse, drag a rectangle "
-        f"or turn the wheel with Ctrl held. Shown is where p exceeds {WINDOW:g} of its maximum; {fields.note}."
+        f"Point at a place for its numbers: {', '.join(held)}. The tools above a panel zoom and move; with a mouse, drag a "
+        f"rectangle or turn the wheel with Ctrl held. Shown is where p exceeds {WINDOW:g} of its maximum; {fields.note}."
     )
     return Viewer(tuple(divs), note), f"{library}\n{script}"
 
 
-def _panel(fields: Raster, source: Any, column: str, title: str, palette: Array, low: float) -> Figure:
-    from bokeh.models import BasicTickFormatter, BoxZoomTool, ColorBar, HoverTool, LinearColorMapper, PanTool, PlainText
-    from bokeh.models import Range1d, ResetTool, SaveTool, WheelZoomTool
+def _panel(fields: Raster, source: Any, column: str, title: str, palette: Array, low: float) -> Any:
+    from bokeh.models import (
+        BasicTickFormatter,
+        BoxZoomTool,
+        ColorBar,
+        HoverTool,
+        LinearColorMapper,
+        PanTool,
+        PlainText,
+        Range1d,
+        ResetTool,
+        SaveTool,
+        WheelZoomTool,
+    )
     from bokeh.plotting import figure
 
     (left, bottom), (right, top) = fields.lower, fields.upper
@@ -172,7 +192,9 @@ def _panel(fields: Raster, source: Any, column: str, title: str, palette: Array,
     panel.xaxis.axis_label, panel.yaxis.axis_label = (PlainText(text=name) for name in fields.names)
     values = fields.fields[column]
     rgb = np.rint(255.0 * palette[:, :3]).astype(int)
-    mapper = LinearColorMapper(palette=["#" + bytes(c.tolist()).hex() for c in rgb], low=low, high=float(values.max()) if low == 0.0 else -low)
+    mapper = LinearColorMapper(
+        palette=["#" + bytes(c.tolist()).hex() for c in rgb], low=low, high=float(values.max()) if low == 0.0 else -low
+    )
     image = panel.image(column, x=left, y=bottom, dw=right - left, dh=top - bottom, color_mapper=mapper, source=source)
     rows = [(fields.names[0], "$x{%.4g}"), (fields.names[1], "$y{%.4g}"), ("p", "@p{%.4g}")]
     if "jx" in fields.fields:
@@ -181,7 +203,7 @@ def _panel(fields: Raster, source: Any, column: str, title: str, palette: Array,
         rows.append(("ψ", "@psi{%.4g}"))
     if "rate" in fields.fields:
         rows.append(("entropy production", "@rate{%.3g}"))
-    forms = {key: "printf" for key in ("$x", "$y", *(f"@{name}" for name in fields.fields))}
+    forms = dict.fromkeys(("$x", "$y", *(f"@{name}" for name in fields.fields)), "printf")
     zoom, wheel = BoxZoomTool(), WheelZoomTool(modifiers={"ctrl": True})
     hover = HoverTool(renderers=[image], tooltips=rows, formatters=forms, point_policy="follow_mouse")
     panel.add_tools(zoom, wheel, PanTool(), ResetTool(), SaveTool(), hover)
@@ -195,13 +217,14 @@ def _panel(fields: Raster, source: Any, column: str, title: str, palette: Array,
         background_fill_alpha=0.0,
         bar_line_color=None,
         major_tick_line_color=None,
+        major_label_text_color=GREY,
         formatter=BasicTickFormatter(precision=2),
     )
     panel.add_layout(bar, "below")
     return panel
 
 
-def _arrows(panel: Figure, fields: Raster) -> None:
+def _arrows(panel: Any, fields: Raster) -> None:
     """The direction of the current, in lengths that grow as the square root of its size."""
     jx, jy = fields.fields["jx"], fields.fields["jy"]
     strides = [max(1, math.ceil(n / ARROWS)) for n in fields.shape]
