@@ -13,6 +13,7 @@ from . import colours
 
 INK = "#1b1c1e"  # axes and letters: a colour that nothing else has
 RASTER = 160  # dots per inch of images, at a width of six inches finer than screens need
+HEAVY = 400_000  # characters, from which on contours and streamlines of very fine grids become part of the image
 # By day and by night; the second column is as far from black as the first is from white.
 SCHEMES = {INK: ("#26282b", "#dcdfe3")}
 # Of lines on the page itself, not on a field of colours.
@@ -50,16 +51,20 @@ def picture(draw: Callable[..., object], *, size: tuple[float, float] = (5.0, 4.
     (True, True)
     """
     ink = ("text.color", "axes.labelcolor", "axes.edgecolor", "axes.titlecolor", "xtick.color", "ytick.color")
-    settings: Any = dict.fromkeys(ink, INK) | {"svg.fonttype": "path", "svg.hashsalt": "fokkerplanck"}
+    settings: Any = dict.fromkeys(ink, INK) | {
+        "svg.fonttype": "path",
+        "svg.hashsalt": "fokkerplanck",
+        "axes.facecolor": "none",
+    }
     with matplotlib.rc_context(settings):
         figure = Figure(figsize=size, layout="constrained")
         ax = figure.add_subplot()
-        ax.patch.set_alpha(0.0)
         draw(ax=ax)
-        written = io.StringIO()
-        figure.savefig(written, format="svg", dpi=RASTER, transparent=True, metadata={"Date": None})
-    text = written.getvalue()
-    text = text[text.index("<svg") :]
+        text = _svg(figure)
+        if len(text) > HEAVY:
+            for drawn in ax.collections:
+                drawn.set_rasterized(True)
+            text = _svg(figure)
     schemes = SCHEMES | LINES if lines else SCHEMES
     light: list[str] = []
     dark: list[str] = []
@@ -70,3 +75,10 @@ def picture(draw: Callable[..., object], *, size: tuple[float, float] = (5.0, 4.
     style = f"<style>svg{{{';'.join(light)}}}@media (prefers-color-scheme: dark){{svg{{{';'.join(dark)}}}}}</style>"
     end = text.index(">") + 1
     return text[:end] + style + text[end:]
+
+
+def _svg(figure: Figure) -> str:
+    written = io.StringIO()
+    figure.savefig(written, format="svg", dpi=RASTER, facecolor="none", metadata={"Date": None})
+    text = written.getvalue()
+    return text[text.index("<svg") :]

@@ -237,12 +237,11 @@ def _level(level: Mapping[str, Any]) -> Sequence[str]:
             number(level.get("seconds", 0.0), 2),
             str(level["stalled"]),
         )
-    total = level.get("current_total") or 0.0
-    current = level.get("current_error", math.inf)
+    total, current = level.get("current_total"), level.get("current_error")
     return (
         cells,
-        _estimate(level.get("density_error", math.inf)),
-        _estimate(current / total if total > 0.0 else math.inf),
+        _estimate(level.get("density_error")),
+        _estimate(current / total if total and current is not None else None),
         f"{level.get('newton_steps', '–')}",
         str(level.get("linear_solver", "–")),
         number(level.get("seconds", 0.0), 2),
@@ -250,8 +249,8 @@ def _level(level: Mapping[str, Any]) -> Sequence[str]:
     )
 
 
-def _estimate(value: float) -> str:
-    return number(value, 2) if math.isfinite(value) else "unknown"
+def _estimate(value: float | None) -> str:
+    return "unknown" if value is None or not math.isfinite(value) else number(value, 2)
 
 
 def _measured(found: Measured) -> str:

@@ -55,8 +55,8 @@ def streams(split: HelmholtzSplit) -> Pictures:
     if top is not None:
         alt += f" Its largest value is {number(top.value)} at ({', '.join(number(float(x)) for x in top.position)})."
     caption = (
-        "Stream function ψ. Probability flows along its contours, the larger values to the left; the same amount passes between "
-        "any two neighbours."
+        "Stream function ψ. Probability flows along its contours, the larger values to the left; the same amount passes "
+        "between any two neighbours."
     )
     return Pictures([_field(partial(plotting.stream_function, split), alt, caption)])
 

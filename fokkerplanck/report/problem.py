@@ -100,7 +100,7 @@ def _coefficients(process: DiffusionProcess) -> list[Block]:
     blocks: list[Block] = []
     for name, value in process.given.items():
         if not callable(value):
-            blocks.append(_formula(f"{name} = {_entries(value)}"))
+            blocks.append(_formula(f"{name} = {_entries(value, process.dim)}"))
             continue
         text = _source(value)
         if text:
@@ -121,11 +121,11 @@ def _formula(text: str) -> Text:
     return Text(Markup(formula(text)), tone="formula")
 
 
-def _entries(values: Any) -> str:
+def _entries(values: Any, dim: int) -> str:
     """A constant, a multiple of the identity in short."""
     matrix = np.atleast_2d(np.asarray(values, dtype=float))
     if matrix.shape[0] == matrix.shape[1] and np.array_equal(matrix, matrix[0, 0] * np.eye(len(matrix))):
-        return number(float(matrix[0, 0])) + (" I" if len(matrix) > 1 else "")
+        return number(float(matrix[0, 0])) + (" I" if dim > 1 else "")
     return "(" + "; ".join(", ".join(number(float(v)) for v in row) for row in matrix) + ")"
 
 

@@ -158,7 +158,6 @@ def viewer(solution: Solution, split: HelmholtzSplit | None) -> tuple[Viewer, st
 
 def _panel(fields: Raster, source: Any, column: str, title: str, palette: Array, low: float) -> Any:
     from bokeh.models import (
-        BasicTickFormatter,
         BoxZoomTool,
         ColorBar,
         HoverTool,
@@ -218,7 +217,6 @@ def _panel(fields: Raster, source: Any, column: str, title: str, palette: Array,
         bar_line_color=None,
         major_tick_line_color=None,
         major_label_text_color=GREY,
-        formatter=BasicTickFormatter(precision=2),
     )
     panel.add_layout(bar, "below")
     return panel
