@@ -66,7 +66,7 @@ def write_report(
     split, balance : optional
         From :func:`helmholtz` and :func:`detailed_balance`; computed where they are not given.
     run, comparison, area : optional
-        Simulated SGD, :func:`compare`\ d with the solution, and the :func:`area_test` of its chains.
+        Simulated SGD, what :func:`compare` says of it, and the :func:`area_test` of its chains.
     remarks : sequence of str
         What a reader has to know.
     failure : str
