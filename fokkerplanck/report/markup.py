@@ -45,7 +45,7 @@ def plus_minus(value: float, error: float) -> str:
 
     Examples
     --------
-    >>> plus_minus(0.0071638, 2.5e-6), plus_minus(1.0, float("inf"))
+    >>> plus_minus(0.0071638, 2.2e-6), plus_minus(1.0, float("inf"))
     ('(7.164 ± 0.002)×10⁻³', '1 (error unknown)')
     """
     return _raised(numbers.plus_minus(value, error))

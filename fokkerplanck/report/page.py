@@ -81,12 +81,14 @@ def write_report(
 
     Examples
     --------
-    >>> import fokkerplanck as fp, tempfile
+    >>> import tempfile
+    >>> import fokkerplanck as fp
     >>> well = fp.DiffusionProcess(lambda x: -(x**3), 1.0, dim=1)
     >>> sol = fp.solve_stationary(well, fp.Box([-4], [4]))
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     fp.write_report(f"{folder}/report.html", sol, problem=well, title="A quartic well")
-    ...     "Detailed balance holds" in open(f"{folder}/report.html", encoding="utf-8").read()
+    ...     path = Path(folder) / "report.html"
+    ...     fp.write_report(path, sol, problem=well, title="A quartic well")
+    ...     "Detailed balance holds" in path.read_text(encoding="utf-8")
     True
     """
     _check(solution, problem, run, comparison, failure)
