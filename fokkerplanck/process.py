@@ -292,17 +292,15 @@ class DiffusionProcess:
                 interpretation=interpretation,
                 names=self.names,
             )
-        process = DiffusionProcess(
-            self._drift,
-            self._diffusion,
-            noise=self._noise,
+        return DiffusionProcess(
+            self.given["b"],
+            self.given.get("D"),
+            noise=self.given.get("σ"),
             dim=self.dim,
             interpretation=interpretation,
             divergence=None if interpretation == "stratonovich" else self._divergence,
             names=self.names,
         )
-        process._uniform_noise = self._uniform_noise
-        return process
 
     def drift(self, x: Array) -> Array:
         """Drift b as given, shape (d, ...), at points of shape (d, ...)."""

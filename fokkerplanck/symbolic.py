@@ -243,7 +243,6 @@ def mathml(expressions: Any) -> str:
     import sympy
 
     matrix = sympy.Matrix(expressions)
-    names = {
-        symbol: sympy.Symbol(html.escape(symbol.name)) for symbol in matrix.free_symbols
-    }  # SymPy writes them as they are
+    # SymPy writes the names of symbols as they are.
+    names = {symbol: sympy.Symbol(html.escape(symbol.name)) for symbol in matrix.free_symbols}
     return str(sympy.mathml(matrix.xreplace(names), printer="presentation"))

@@ -106,7 +106,7 @@ def _coefficients(process: DiffusionProcess) -> list[Block]:
         if text:
             blocks.append(Code(f"{name} as a function", text))
         else:
-            blocks.append(Text(f"{name} is given by a {type(value).__name__}, of which there is no program text."))
+            blocks.append(Text(f"{name} is an object of the class {type(value).__name__}, which has no program text."))
     return blocks
 
 
