@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .measured import Measured, current_fields, density_error, measure, total_variation
     from .nonequilibrium import NonEquilibrium, cycle_affinity, nonequilibrium
     from .process import DiffusionProcess
+    from .report import write_report
     from .results import Solution, load
     from .solvers.chain import stationary_distribution
     from .solvers.domain import Domain, check_box, find_box
@@ -116,6 +117,7 @@ __all__ = [
     "steps_needed",
     "swept_areas",
     "total_variation",
+    "write_report",
 ]
 
 
@@ -184,6 +186,7 @@ _HOMES = {
     "steps_needed": ".area",
     "swept_areas": ".sweeps",
     "total_variation": ".measured",
+    "write_report": ".report",
 }
 
 

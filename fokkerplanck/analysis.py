@@ -214,6 +214,24 @@ class Analysis:
             self.solution, self.split, self.balance, run=self.run, comparison=self.comparison, title=self.case.title
         )
 
+    def report(self, path: str | Path, *, failure: str = "", command: str = "") -> None:
+        """Write everything as one HTML page that needs nothing else, see :func:`fokkerplanck.write_report`."""
+        from .report import write_report
+
+        write_report(
+            path,
+            self.solution,
+            problem=self.case,
+            split=self.split,
+            balance=self.balance,
+            run=self.run,
+            comparison=self.comparison,
+            area=self.area,
+            remarks=self.remarks,
+            failure=failure,
+            command=command,
+        )
+
     def save(self, directory: str | Path) -> list[Path]:
         """Write ``result.nc``, ``summary.json`` and ``figure.png``, each whole or not at all.
 

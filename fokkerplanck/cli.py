@@ -6,7 +6,9 @@ Each command loads what it needs when it runs, so that ``--help`` and wrong usag
 from __future__ import annotations
 
 import json as json_module
+import shlex
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -36,6 +38,7 @@ app = typer.Typer(
 
 @app.command()
 def run(
+    context: typer.Context,
     name: Annotated[str | None, typer.Argument(help="A case of the gallery; see 'fokkerplanck list'.")] = None,
     parameter: Annotated[
         list[str] | None,
@@ -56,6 +59,9 @@ def run(
     output: Annotated[Path, typer.Option(help="Directory for the files; those of an earlier run are replaced.")] = Path(
         "out"
     ),
+    report: Annotated[
+        bool, typer.Option("--report", help="Write report.html, too: everything on one page that needs no network.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead of a table.")] = False,
 ) -> None:
     """From a data set, or a case of the gallery, to a verdict: a table, result.nc, summary.json and figure.png."""
@@ -84,7 +90,8 @@ def run(
     if case.sgd is not None and chains != 0:
         check_counts(chains=chains, steps=steps)  # before the solve, not after it
     folder = make_directory(output)
-    analysis, files = _work(case, rtol=rtol, chains=chains, steps=steps, seed=seed, folder=folder)
+    write = partial(_report, case=case, path=folder / "report.html", command=context.obj or "") if report else None
+    analysis, files = _work(case, rtol=rtol, chains=chains, steps=steps, seed=seed, folder=folder, write=write)
     if json:
         print(to_json(analysis.summary(), indent=2))
     else:
@@ -168,8 +175,9 @@ def audit(
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: errors of ours become one line on stderr and an exit code, 1 for failure and 2 for bad usage."""
+    given = sys.argv[1:] if arguments is None else arguments
     try:
-        app(arguments, standalone_mode=True)
+        app(given, standalone_mode=True, obj=shlex.join(["fokkerplanck", *given]))
     except InvalidInput as error:
         _complain(error)
         raise SystemExit(BAD_USAGE) from None
@@ -215,7 +223,14 @@ def _own_case(path: Path, target: str | None, features: str | None, model: str, 
 
 
 def _work(
-    case: Case, *, rtol: float | None, chains: int, steps: int, seed: int, folder: Path
+    case: Case,
+    *,
+    rtol: float | None,
+    chains: int,
+    steps: int,
+    seed: int,
+    folder: Path,
+    write: Callable[..., Path] | None,
 ) -> tuple[Analysis, list[Path]]:
     """Solve, simulate and write; whatever stops the work, what there is by then is saved and named."""
     from .analysis import analyse
@@ -225,14 +240,30 @@ def _work(
         so_far = analysis = analyse(case, rtol=rtol)
         if case.sgd is not None and chains != 0:
             so_far = analysis = analysis.simulated(chains=chains, steps=steps, rng=seed)
-        return analysis, analysis.save(folder)
+        return analysis, [*analysis.save(folder), *([write(analysis)] if write is not None else [])]
     except NotConverged as error:
         _keep(error.best or so_far, folder)
+        if write is not None:
+            print(f"what there is, as a page: {write(so_far or error.best, failure=str(error))}", file=sys.stderr)
         raise
     except KeyboardInterrupt as error:
         print("interrupted", file=sys.stderr)
         _keep(getattr(error, "best", None) or so_far, folder)
         raise SystemExit(FAILED) from None
+
+
+def _report(reached: Any, *, case: Case, path: Path, command: str, failure: str = "") -> Path:
+    """The page of an analysis; where it did not come to one, of the solution that there is, if there is one."""
+    from .analysis import Analysis
+    from .report import write_report
+    from .results import Solution
+
+    if isinstance(reached, Analysis):
+        reached.report(path, failure=failure, command=command)
+    else:
+        solution = reached if isinstance(reached, Solution) else None
+        write_report(path, solution, problem=case, failure=failure, command=command)
+    return path
 
 
 def _keep(result: Any, folder: Path) -> None:

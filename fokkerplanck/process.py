@@ -60,6 +60,8 @@ class DiffusionProcess:
 
     Attributes
     ----------
+    given : dict
+        What it was made of, under ``"b"`` and ``"D"`` or ``"σ"``: functions, arrays or numbers.
     formulas : Formulas or None
         The coefficients as SymPy expressions, of a process made by :meth:`from_sympy`.
     origin : mapping
@@ -115,6 +117,7 @@ class DiffusionProcess:
         self.dim = int(dim)
         self.interpretation = interpretation
         self.names = labels
+        self.given: dict[str, Any] = {"b": drift} | ({"D": diffusion} if noise is None else {"σ": noise})
         self._uniform_noise = not callable(diffusion if noise is None else noise)
         self._drift = as_field(drift, (self.dim,), "drift")
         self._divergence = divergence
@@ -292,17 +295,15 @@ class DiffusionProcess:
                 interpretation=interpretation,
                 names=self.names,
             )
-        process = DiffusionProcess(
-            self._drift,
-            self._diffusion,
-            noise=self._noise,
+        return DiffusionProcess(
+            self.given["b"],
+            self.given.get("D"),
+            noise=self.given.get("σ"),
             dim=self.dim,
             interpretation=interpretation,
             divergence=None if interpretation == "stratonovich" else self._divergence,
             names=self.names,
         )
-        process._uniform_noise = self._uniform_noise
-        return process
 
     def drift(self, x: Array) -> Array:
         """Drift b as given, shape (d, ...), at points of shape (d, ...)."""

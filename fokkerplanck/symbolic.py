@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -228,3 +229,20 @@ def numeric(expressions: Any, symbols: tuple[Any, ...]) -> Callable[[Any], NDArr
         return np.stack(entries).reshape(*lead, *x.shape[1:])
 
     return field
+
+
+def mathml(expressions: Any) -> str:
+    """A SymPy matrix in presentation MathML, which browsers draw by themselves.
+
+    Examples
+    --------
+    >>> import sympy
+    >>> mathml(sympy.Matrix([sympy.Symbol("x") ** 2])).count("<msup>")
+    1
+    """
+    import sympy
+
+    matrix = sympy.Matrix(expressions)
+    # SymPy writes the names of symbols as they are.
+    names = {symbol: sympy.Symbol(html.escape(symbol.name)) for symbol in matrix.free_symbols}
+    return str(sympy.mathml(matrix.xreplace(names), printer="presentation"))

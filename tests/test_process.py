@@ -216,3 +216,13 @@ def test_a_tensor_that_is_plainly_definite_has_no_small_eigenvalue(dim):
         skew[0, 1] = 1e-3
         for other in (flat, -np.eye(dim), skew):
             assert not plainly_definite(other)
+
+
+def test_a_process_knows_what_it_was_made_of():
+    def pull(x):
+        return -x
+
+    process = fp.DiffusionProcess(pull, 0.5, dim=2)
+    assert process.given == {"b": pull, "D": 0.5}
+    assert process.interpreted("isothermal").given == process.given
+    assert fp.DiffusionProcess(pull, noise=[[1.0]], dim=1).given == {"b": pull, "σ": [[1.0]]}
