@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fokkerplanck.kernels.chains import draw_samples, normals, random_words, stretch
+from fokkerplanck.kernels.draws import draw_samples, normals, random_words, stretch
+from fokkerplanck.kernels.lanes import LANES
 from fokkerplanck.kernels.streams import seed_streams
 
 MASK = 2**64 - 1
@@ -80,22 +81,26 @@ def test_streams_are_seeded_by_splitmix() -> None:
         assert state[c].tolist() == [mix(z + k * golden & MASK) for k in (1, 2, 3, 4)]
 
 
-def generator(stream: int) -> np.ndarray:
-    state = np.zeros((1, 5), np.uint64)
-    words = np.empty((1, 4), np.uint64)
-    seed_streams(np.uint64(31), stream, words)
-    state[:, :4] = words
-    return state[0]
+def generators(first: int, count: int) -> np.ndarray:
+    words = np.empty((count, 4), np.uint64)
+    seed_streams(np.uint64(31), first, words)
+    return words
+
+
+def all_draws(n: int, period: int, pieces: list[int]) -> np.ndarray:
+    """By chains 0 … LANES − 1, shape (LANES, draws)."""
+    states = np.concatenate([generators(0, LANES).T.ravel(), np.zeros(LANES, np.uint64)])
+    chosen, order, position = np.arange(LANES), np.tile(np.arange(n, dtype=np.int32), (LANES, 1)), np.zeros(LANES, int)
+    out = []
+    for size in pieces:
+        drawn = np.empty((size + 1) * LANES, np.uint32)
+        draw_samples(states, size, period, n, chosen, order, position, drawn)
+        out.append(drawn.reshape(-1, LANES)[:-1].T.astype(int))
+    return np.concatenate(out, axis=1)
 
 
 def draws(n: int, period: int, pieces: list[int]) -> np.ndarray:
-    state, words = generator(0), np.empty(max(pieces) // 2 + 1, np.uint64)
-    order, position, out = np.arange(n, dtype=np.int32), 0, []
-    for size in pieces:
-        drawn = np.empty(size, np.int32)
-        position = draw_samples(state, words, order, position, period, n, drawn)
-        out.append(drawn)
-    return np.concatenate(out)
+    return all_draws(n, period, pieces)[0]
 
 
 def batches(n: int, size: int, period: int, count: int) -> np.ndarray:
@@ -105,11 +110,20 @@ def batches(n: int, size: int, period: int, count: int) -> np.ndarray:
 @pytest.mark.parametrize("period", [0, 3, 6])
 def test_how_many_are_drawn_at_a_time_does_not_matter(period: int) -> None:
     pieces = [1, 1, 0, 4, 7, 2, 3, 12]
-    np.testing.assert_array_equal(draws(7, period, pieces), draws(7, period, [30]))
+    np.testing.assert_array_equal(all_draws(7, period, pieces), all_draws(7, period, [30]))
+
+
+def test_every_lane_draws_from_its_own_generator() -> None:
+    drawn = all_draws(7, 0, [31])
+    for words, lane in zip(generators(0, LANES), drawn, strict=True):
+        out = np.empty(16, np.uint64)
+        random_words(words, out)
+        halves = [int(half) for word in out.tolist() for half in (word >> 32, word & 2**32 - 1)]
+        assert lane.tolist() == [half * 7 >> 32 for half in halves[:31]]
 
 
 def test_normal_numbers() -> None:
-    state, words, out = generator(0)[:4], np.empty(40_000, np.uint64), np.empty(39_999)
+    state, words, out = generators(0, 1)[0], np.empty(40_000, np.uint64), np.empty(39_999)
     normals(state, words, out)
     for power, (mean, variance) in enumerate([(0, 1), (1, 2), (0, 15), (3, 96)], 1):
         assert abs((out**power).mean() - mean) < SIGMAS * np.sqrt(variance / out.size)
@@ -118,7 +132,7 @@ def test_normal_numbers() -> None:
 
 @pytest.mark.parametrize("alpha", [0.8, 1.0, 1.5, 1.9])
 def test_stretched_normal_numbers_are_stable(alpha: float) -> None:
-    state, words, z = generator(1)[:4], np.empty(4, np.uint64), np.empty(1)
+    state, words, z = generators(1, 1)[0], np.empty(4, np.uint64), np.empty(1)
     x = np.empty(20_000)
     for k in range(x.size):
         normals(state, words, z)

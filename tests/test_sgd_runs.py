@@ -16,7 +16,7 @@ from test_sgd_simulation import cells, outflow, same, small
 
 from fokkerplanck.errors import DivergedWarning, InvalidInput
 from fokkerplanck.grid import Box, Grid
-from fokkerplanck.kernels.chains import draw_samples
+from fokkerplanck.kernels.draws import random_words
 from fokkerplanck.kernels.streams import seed_streams
 from fokkerplanck.sgd import (
     SGD,
@@ -127,13 +127,13 @@ def test_every_loss_is_simulated(kind: str) -> None:
     }
     sgd = SGD(losses[kind](), learning_rate=0.02, batch_size=3)
     run = sgd.simulate(steps=20, burn_in=0, rng=88, **SHORT)
-    words = np.zeros((64, 5), np.uint64)
     streams = np.empty((64, 4), np.uint64)
     seed_streams(np.uint64(run.seed), 0, streams)
-    words[:, :4] = streams
     for c in (0, 5, 63):
-        indices = np.empty(60, np.int32)
-        draw_samples(words[c], np.empty(31, np.uint64), np.empty(0, np.int32), 0, 0, 25, indices)
+        words = np.empty(30, np.uint64)
+        random_words(streams[c], words)
+        halves = np.stack([words >> np.uint64(32), words & np.uint64(2**32 - 1)], axis=1).ravel()
+        indices = (halves * np.uint64(25) >> np.uint64(32)).astype(int)
         np.testing.assert_allclose(run.end[c], plain_steps(sgd, indices), rtol=1e-12)
 
 
@@ -192,7 +192,7 @@ def test_a_run_in_pieces_is_the_run_in_one_piece(sampling: str, tmp_path: Path) 
     assert same(whole, run)
     assert same(whole, sgd.simulate(grid=grid, steps=1000, rng=9, checkpoint=tmp_path / "run.npz", **SHORT))
     with pytest.raises(
-        InvalidInput, match=r"steps: expected at least the 768 that the checkpoint .* has recorded, got 20"
+        InvalidInput, match=r"steps: expected at least the 960 that the checkpoint .* has recorded, got 20"
     ):
         sgd.simulate(grid=grid, steps=20, rng=9, checkpoint=tmp_path / "run.npz", **SHORT)
     with pytest.raises(InvalidInput, match=r"got that of another: rng = 9 there and 10 here\. Use another file"):

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Indices = NDArray[np.int32]
+Halves = NDArray[np.uint32]
 Words = NDArray[np.uint64]
 
 
@@ -43,16 +44,17 @@ class Chains(NamedTuple):
 
 
 class Cells(NamedTuple):
-    """Counts of one group of chains on a grid, padded to three axes by axes of one cell that is never left.
+    """Counts of groups of chains on a grid, padded to three axes by axes of one cell that is never left.
 
     Places 0 and n + 1 along an axis stand for all that lies below and above its n cells.
     """
 
+    groups: Ints  # (chains,): the group of a chain
     lower: Array  # (3,)
     spacing: Array  # (3,)
     axes: int  # how many are not padding; 0: nothing is counted
     crossings: bool  # are they counted?
-    histogram: Ints  # (n0 + 2, n1 + 2, n2 + 2), padding axes 1
-    faces0: Ints  # (n0 + 1, n1, n2)
-    faces1: Ints  # (n0, n1 + 1, n2)
-    faces2: Ints  # (n0, n1, n2 + 1)
+    histogram: Ints  # (groups, n0 + 2, n1 + 2, n2 + 2), padding axes 1
+    faces0: Ints  # (groups, n0 + 1, n1, n2)
+    faces1: Ints  # (groups, n0, n1 + 1, n2)
+    faces2: Ints  # (groups, n0, n1, n2 + 1)

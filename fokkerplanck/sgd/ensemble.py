@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numba
@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 
 from ..grid import Grid
 from ..kernels.chain_state import Cells, Chains, Rule
-from ..kernels.chains import LANES, advance
+from ..kernels.chains import advance
+from ..kernels.lanes import LANES
 from ..kernels.streams import seed_streams
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+PIECES = 16  # of the chains, shared between threads: the last thread to finish works for a sixteenth longer at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +63,7 @@ class Setup:
 class Counts:
     """Counts of every group on a grid: axes that are missing have one cell, and places beyond the grid are kept too."""
 
+    groups: Ints
     histogram: Ints
     faces: tuple[Ints, Ints, Ints]
     lower: Array
@@ -68,7 +72,7 @@ class Counts:
     current: bool
 
     @classmethod
-    def on(cls, grid: Grid | None, groups: int, current: bool) -> Counts:
+    def on(cls, grid: Grid | None, bounds: Ints, current: bool) -> Counts:
         shape: tuple[int, ...] = () if grid is None else grid.shape
         d = len(shape)
         cells = (*shape, *(1,) * (3 - d))
@@ -77,7 +81,9 @@ class Counts:
         if grid is not None:
             lower[:d], spacing[:d] = grid.box.lower, grid.spacing
         places = tuple(n + 2 * (a < d) for a, n in enumerate(cells))
+        groups = len(bounds) - 1
         return cls(
+            np.repeat(np.arange(groups), np.diff(bounds)),
             np.zeros((groups if d else 1, *places), np.int64),
             tuple(np.zeros((groups if d and current else 1, *face), np.int64) for face in faces),  # type: ignore[arg-type]
             lower,
@@ -86,11 +92,10 @@ class Counts:
             bool(d and current),
         )
 
-    def of(self, group: int) -> Cells:
-        faces = [face[group if self.current else 0] for face in self.faces]
-        return Cells(
-            self.lower, self.spacing, self.axes, self.current, self.histogram[group if self.axes else 0], *faces
-        )
+    @property
+    def cells(self) -> Cells:
+        """As the kernels take them."""
+        return Cells(self.groups, self.lower, self.spacing, self.axes, self.current, self.histogram, *self.faces)
 
     @property
     def inside(self) -> Ints:
@@ -135,7 +140,7 @@ class Ensemble:
             first=np.zeros((chains, d)),
             second=np.zeros((chains, d, d)),
         )
-        counts = Counts.on(setup.grid, len(setup.bounds) - 1, setup.current)
+        counts = Counts.on(setup.grid, setup.bounds, setup.current)
         return cls(seed, 0, state, setup.first.copy(), counts)
 
     def advance(self, setup: Setup, steps: int, *, every: int = 0) -> Array:
@@ -146,8 +151,7 @@ class Ensemble:
         phase = (self.taken - setup.burn_in) % every if every and recorded else 0
         points = (phase + steps) // every if every and recorded else 0
         kept = np.full((len(self.start), points, setup.centre.size), np.nan)
-        pieces = [(g, int(low), int(setup.bounds[g + 1])) for g, low in enumerate(setup.bounds[:-1])]
-        self._advance(setup, steps, int(recorded), pieces, max(every, 1), phase, kept)
+        self._advance(setup, steps, int(recorded), pieces_of(setup.bounds), max(every, 1), phase, kept)
         return kept
 
     def without_lost(self, setup: Setup) -> Counts:
@@ -156,24 +160,16 @@ class Ensemble:
         if not lost.size or not self.counts.axes:
             return self.counts
         again = Ensemble.seeded(self.seed, setup)
-        again.counts = Counts(
-            self.counts.histogram.copy(),
-            tuple(face.copy() for face in self.counts.faces),  # type: ignore[arg-type]
-            self.counts.lower,
-            self.counts.spacing,
-            self.counts.axes,
-            self.counts.current,
+        again.counts = replace(
+            self.counts,
+            histogram=self.counts.histogram.copy(),
+            faces=tuple(face.copy() for face in self.counts.faces),  # type: ignore[arg-type]
         )
-        again.chains.lost[:] = self.chains.lost == 0  # the others are not counted
-        groups = np.searchsorted(setup.bounds, lost, side="right") - 1
-        # four chains walk side by side, so the same four walk again
-        starts = {(int(g), int(c - (c - setup.bounds[g]) % LANES)) for g, c in zip(groups, lost, strict=True)}
-        pieces = [(g, low, min(low + LANES, int(setup.bounds[g + 1]))) for g, low in sorted(starts)]
         end = int(self.chains.lost.max())
         for steps in (min(setup.burn_in, end), end - setup.burn_in):
             if steps > 0:
                 weight = -1 if again.taken >= setup.burn_in else 0
-                again._advance(setup, steps, weight, pieces, 1, 0, np.empty((0, 0, setup.centre.size)))
+                again._advance(setup, steps, weight, [lost], 1, 0, np.empty((0, 0, setup.centre.size)))
         return again.counts
 
     def _advance(
@@ -181,17 +177,16 @@ class Ensemble:
         setup: Setup,
         steps: int,
         weight: int,
-        pieces: list[tuple[int, int, int]],
+        pieces: list[Ints],
         every: int,
         phase: int,
         kept: Array,
     ) -> None:
-        rates = setup.rates(self.taken, steps)
+        rates, cells = setup.rates(self.taken, steps), self.counts.cells
 
-        def piece(group: int, low: int, high: int) -> None:
+        def walk(which: Ints) -> None:
             advance(
-                low,
-                high,
+                which,
                 setup.rule,
                 setup.gradients.function,
                 setup.gradients.rows,
@@ -203,32 +198,29 @@ class Ensemble:
                 every,
                 phase,
                 self.chains,
-                self.counts.of(group),
+                cells,
                 kept,
             )
 
-        shared(piece, pieces)
+        shared(walk, pieces)
         setup.gradients.check()
         self.taken += steps
 
 
-def shared(work: Callable[[int, int, int], None], pieces: list[tuple[int, int, int]]) -> None:
+def pieces_of(bounds: Ints) -> list[Ints]:
+    """All chains, in pieces of whole groups, so that no two write to the same counts, with work for all lanes if possible."""
+    groups, chains = len(bounds) - 1, int(bounds[-1])
+    count = min(PIECES, groups, max(1, chains // LANES))
+    return np.split(np.arange(chains), bounds[np.arange(1, count) * groups // count])
+
+
+def shared(work: Callable[[Ints], None], pieces: list[Ints]) -> None:
     """Call ``work`` on every piece, on as many threads as Numba uses: kernels release the interpreter's lock."""
-    first, *others = pieces
-    work(*first)  # alone, because it may have to be compiled
-    threads = min(numba.get_num_threads(), len(others))
+    work(pieces[0][:0])  # on nothing, because it may have to be compiled
+    threads = min(numba.get_num_threads(), len(pieces))
     if threads < 2:
-        for other in others:
-            work(*other)
+        for piece in pieces:
+            work(piece)
         return
-    # Pieces of one group write to the same counts and must not run side by side.
-    groups: dict[int, list[tuple[int, int, int]]] = {}
-    for other in others:
-        groups.setdefault(other[0], []).append(other)
-
-    def in_turn(part: list[tuple[int, int, int]]) -> None:
-        for piece in part:
-            work(*piece)
-
     with ThreadPoolExecutor(threads, "fokkerplanck") as pool:
-        list(pool.map(in_turn, groups.values()))
+        list(pool.map(work, pieces))

@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InvalidInput
 from ..grid import Grid
-from ..kernels.chains import BLOCK, MINIBATCH
+from ..kernels.chains import MINIBATCH
+from ..kernels.counts import BLOCK
 from ..progress import progress_bar
 from .checkpoint import interruption_deferred, restore_checkpoint, save_checkpoint
 from .custom import CustomLoss, NumpyLoss

@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import InvalidInput
 from ..grid import Grid
 from ..kernels.chain_state import Chains
-from ..kernels.chains import record_paths
+from ..kernels.counts import record_paths
 from ..replicates import blocks
-from .ensemble import Counts, shared
+from .ensemble import Counts, pieces_of, shared
 from .run import FEWEST_GROUPS, Run, check_grid, run_of_sums
 
 Array = NDArray[np.float64]
@@ -138,7 +138,7 @@ def from_trajectory(
     if grid is not None:
         check_grid(grid, labels)
     bounds = np.arange(groups + 1) * chains // groups
-    counts = Counts.on(grid, groups, current)
+    counts = Counts.on(grid, bounds, current)
     centre = paths[:, 1:].mean(axis=(0, 1))
     none: Any = np.zeros((chains, 0), np.uint64)
     sums = Chains(
@@ -152,8 +152,7 @@ def from_trajectory(
         first=np.zeros((chains, d)),
         second=np.zeros((chains, d, d)),
     )
-    pieces = [(g, int(bounds[g]), int(bounds[g + 1])) for g in range(groups)]
-    shared(lambda g, low, high: record_paths(low, high, paths, centre, sums, counts.of(g)), pieces)
+    shared(lambda which: record_paths(which, paths, centre, sums, counts.cells), pieces_of(bounds))
     return run_of_sums(
         sums,
         counts,
