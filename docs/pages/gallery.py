@@ -71,7 +71,7 @@ def _page(name: str, case: Case, sol: fp.Solution) -> str:
     drawn = {
         1: "The density.",
         2: "The density, and the current in it." if sol.current_error < 0.25 else "The density; no current flows.",
-        3: f"The density of the first two variables, {case.process.names[2]} integrated over.",
+        3: f"The density of the first two variables, {case.process.names[-1]} integrated over.",
     }[case.dim]
     parts = [f"# {case.title}", "", case.description, "", "```bash", f"fokkerplanck run {name}", "```", ""]
     parts += [f":::{{figure}} {name}.png", f":alt: {case.title}", "", drawn, ":::", ""]
@@ -98,7 +98,7 @@ def _numbers(case: Case, sol: fp.Solution) -> list[str]:
     if case.exact is None or not case.exact.scalars:
         return []
     found = fp.nonequilibrium(sol)
-    solved = {"entropy_production": found.entropy_production, "circulation": found.circulation, "ito": None}
+    solved = {"entropy_production": found.entropy_production, "circulation": found.circulation}
     if found.harmonic:
         solved["flux"] = next(iter(found.harmonic.values()))
     return [
