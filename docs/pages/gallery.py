@@ -7,7 +7,6 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-import matplotlib
 from matplotlib.figure import Figure
 
 import fokkerplanck as fp
@@ -28,18 +27,21 @@ def write(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     for old in folder.iterdir():
         old.unlink()
-    cards, rows = [], ["| | d | detailed balance | exact |", "|---|---|---|---|"]
+    cards, contents = [], [":::{toctree}", ":hidden:", "", "data"]
+    rows = ["| | d | detailed balance | exact |", "|---|---|---|---|"]
     for name in fp.cases.names():
         case = fp.cases.get(name)
         sol = fp.solve_stationary(
             case.process, case.box, shape=CELLS[case.dim], maps=case.maps, max_wall_mass=1, progress=False
         )
         _draw(case, sol).savefig(folder / f"{name}.png", dpi=110)
+        _card(case, sol).savefig(folder / f"{name}-card.png", dpi=110)
         (folder / f"{name}.md").write_text(_page(name, case, sol), encoding="utf-8")
-        cards += [f":::{{figure}} cases/{name}.png", f":target: cases/{name}.html", f":alt: {case.title}", "", name, ":::", ""]
+        contents.append(f"{name} <cases/{name}>")
+        cards += [f":::{{figure}} cases/{name}-card.png", f":target: cases/{name}.html", f":alt: {case.title}", "", name, ":::", ""]
         balance = {True: "yes", False: "no", None: "not known"}[case.balanced]
         rows.append(f"| [`{name}`](cases/{name}.md) {case.title} | {case.dim} | {balance} | {case.known or '–'} |")
-    for file, lines in (("cards.txt", cards), ("table.txt", rows)):
+    for file, lines in (("cards.txt", cards), ("table.txt", rows), ("contents.txt", [*contents, ":::"])):
         (folder / file).write_text("\n".join(lines) + "\n", encoding="utf-8")
     stamp.write_text(state)
 
@@ -52,16 +54,35 @@ def _sources() -> str:
 
 
 def _draw(case: Case, sol: fp.Solution) -> Figure:
-    with matplotlib.rc_context({"font.size": 11}):
-        figure = Figure(figsize=(6.2, 4.6), layout="constrained")
-        ax = figure.add_subplot()
-        over = {"over": case.process.names[2]} if case.dim == 3 else {}
-        if case.dim > 1 and sol.current_error < 0.25:
-            fp.plot.current(sol, ax=ax, **over)
-        else:
-            fp.plot.density(sol, ax=ax, **over)
-        figure.draw_without_rendering()
+    """The picture of the page."""
+    figure = Figure(figsize=(6.2, 4.6), layout="constrained")
+    draw = fp.plot.current if case.dim > 1 and _flows(sol) else fp.plot.density
+    draw(sol, ax=figure.add_subplot(), over=_over(case))
     return figure
+
+
+def _card(case: Case, sol: fp.Solution) -> Figure:
+    """The picture of the index: nothing but the density and the current in it."""
+    figure = Figure(figsize=(2.2, 2.0))
+    ax = figure.add_axes((0.02, 0.02, 0.96, 0.96))
+    fp.plot.density(sol, ax=ax, over=_over(case), colorbar=False)
+    if case.dim > 1:
+        if _flows(sol):
+            fp.plot.current(sol.current if case.dim == 2 else sol, ax=ax, over=_over(case), density=0.7, colour="white")
+        ax.set_aspect("auto")
+    ax.set(title="", xlabel="", ylabel="", xticks=[], yticks=[])
+    for extra in figure.axes[1:]:  # the bar of the colours
+        extra.remove()
+    ax.set_position((0.02, 0.02, 0.96, 0.96))
+    return figure
+
+
+def _flows(sol: fp.Solution) -> bool:
+    return sol.current_error < 0.25
+
+
+def _over(case: Case) -> str | None:
+    return case.process.names[2] if case.dim == 3 else None
 
 
 def _page(name: str, case: Case, sol: fp.Solution) -> str:
@@ -69,8 +90,8 @@ def _page(name: str, case: Case, sol: fp.Solution) -> str:
     function = build.func if isinstance(build, partial) else build
     source, _, doi = case.source.rpartition(", doi:")
     drawn = {
-        1: "The density.",
-        2: "The density, and the current in it." if sol.current_error < 0.25 else "The density; no current flows.",
+        1: "The density; a current flows through it, the same everywhere." if _flows(sol) else "The density; no current flows.",
+        2: "The density, and the current in it." if _flows(sol) else "The density; no current flows.",
         3: f"The density of the first two variables, {case.process.names[-1]} integrated over.",
     }[case.dim]
     parts = [f"# {case.title}", "", case.description, "", "```bash", f"fokkerplanck run {name}", "```", ""]

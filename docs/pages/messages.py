@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -76,12 +77,20 @@ def write(target: Path) -> None:
     ]
     for room, group in groupby(sorted(found, key=lambda m: (m.room, m.module, m.line)), key=lambda m: m.room):
         parts += ["", f"## {room}"]
-        for (function, module), same in groupby(group, key=lambda m: (m.function, m.module)):
-            parts += ["", f"### `{module}`: {function}" if function else f"### `{module}`"]
+        for module, same in groupby(group, key=lambda m: m.module):
+            parts += ["", f"### {module}", "", _about(module)] if module != room else ["", _about(module)]
             for message in same:
-                parts += ["", f"**{message.kind}**: {_escaped(message.text)}"]
-                parts += ["", f": *when* `{message.when}`"] if message.when else []
+                where = f" *when* `{message.when}`" if message.when else ""
+                parts += ["", f"**{message.kind}**: {_escaped(message.text)}", "", f": in `{message.function}`{where}"]
     target.write_text("\n".join(parts) + "\n", encoding="utf-8")
+
+
+def _about(module: str) -> str:
+    """The first line of a module's docstring."""
+    path = PACKAGE.joinpath(*module.split("."))
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return re.sub(r":math:`(.*?)`", r"$\1$", text.split("\n")[0])
 
 
 def _in_module(tree: ast.Module, module: str) -> Iterator[Message]:
@@ -95,7 +104,7 @@ def _in_module(tree: ast.Module, module: str) -> Iterator[Message]:
         if isinstance(node, ast.Call):
             kind = _kind(node)
             if kind:
-                yield Message(module, _public(names), kind, _text(_first(node), local), when, node.lineno)
+                yield Message(module, _public(names), kind, _text(node.args[0], local, whole=True), when, node.lineno)
         for field, value in ast.iter_fields(node):
             inside = when
             if isinstance(node, ast.If) and field == "body":
@@ -120,11 +129,7 @@ def _kind(call: ast.Call) -> str:
     return name if name in PUBLIC and not name.endswith("Warning") and call.args else ""
 
 
-def _first(call: ast.Call) -> ast.expr:
-    return call.args[0]
-
-
-def _text(node: ast.expr, local: dict[str, list[ast.expr]], depth: int = 0) -> str:
+def _text(node: ast.expr, local: dict[str, list[ast.expr]], depth: int = 0, *, whole: bool = False) -> str:
     """The words of a message, with ⟨expressions⟩ for what is filled in."""
     if isinstance(node, ast.Constant):
         return str(node.value)
@@ -137,8 +142,11 @@ def _text(node: ast.expr, local: dict[str, list[ast.expr]], depth: int = 0) -> s
     if isinstance(node, ast.IfExp):
         ways = [_text(way, local, depth) for way in (node.body, node.orelse)]
         return ways[0] or ways[1] if "" in ways else f"⟨{ways[0]} | {ways[1]}⟩"
-    if isinstance(node, ast.Name) and depth < 2:  # words that were put together above
-        given = [value for value in local.get(node.id, []) if _is_words(value)]
+    name = getattr(node, "id", "")
+    if not name and whole and isinstance(node, ast.Call):
+        name = getattr(node.func, "id", "")
+    if name and depth < 2:  # words that were put together above, or by a function of this module
+        given = [value for value in local.get(name, []) if _is_words(value)]
         if given:
             return " | ".join(dict.fromkeys(_text(value, local, depth + 1) for value in given))
     return f"⟨{ast.unparse(node)}⟩"
@@ -153,10 +161,12 @@ def _is_words(node: ast.expr) -> bool:
 
 
 def _assigned(node: ast.AST) -> dict[str, list[ast.expr]]:
-    """What is assigned to each name anywhere below."""
+    """What is assigned to each name anywhere below, and what functions of each name return."""
     out: dict[str, list[ast.expr]] = {}
     for each in ast.walk(node):
-        if isinstance(each, ast.Assign):
+        if isinstance(each, ast.FunctionDef) and each is not node:
+            out.setdefault(each.name, []).extend(step.value for step in each.body if isinstance(step, ast.Return) and step.value)
+        elif isinstance(each, ast.Assign):
             for target in each.targets:
                 if isinstance(target, ast.Name):
                     out.setdefault(target.id, []).append(each.value)
