@@ -33,7 +33,9 @@ myst_heading_anchors = 3
 
 suppress_warnings = ["ref.python"]  # attributes of the same name in two classes
 
-nb_execution_mode = "cache"  # made anew by every build, with nothing in it but notebooks that `make notebooks` has executed
+nb_execution_mode = (
+    "cache"  # made anew by every build, with nothing in it but notebooks that `make notebooks` has executed
+)
 nb_execution_cache_path = str(outputs)
 nb_execution_in_temp = True
 nb_execution_timeout = 600

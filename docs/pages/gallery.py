@@ -38,7 +38,15 @@ def write(folder: Path) -> None:
         _card(case, sol).savefig(folder / f"{name}-card.png", dpi=110)
         (folder / f"{name}.md").write_text(_page(name, case, sol), encoding="utf-8")
         contents.append(f"{name} <cases/{name}>")
-        cards += [f":::{{figure}} cases/{name}-card.png", f":target: cases/{name}.html", f":alt: {case.title}", "", name, ":::", ""]
+        cards += [
+            f":::{{figure}} cases/{name}-card.png",
+            f":target: cases/{name}.html",
+            f":alt: {case.title}",
+            "",
+            name,
+            ":::",
+            "",
+        ]
         balance = {True: "yes", False: "no", None: "not known"}[case.balanced]
         rows.append(f"| [`{name}`](cases/{name}.md) {case.title} | {case.dim} | {balance} | {case.known or '–'} |")
     for file, lines in (("cards.txt", cards), ("table.txt", rows), ("contents.txt", [*contents, ":::"])):
@@ -49,7 +57,7 @@ def write(folder: Path) -> None:
 def _sources() -> str:
     """A digest of all that a page depends on: the package and this file."""
     package = Path(fp.__file__).parent
-    files = sorted([*package.rglob("*.py"), *package.rglob("*.csv")]) + [Path(__file__)]
+    files = [*sorted(package.rglob("*.py")), *sorted(package.rglob("*.csv")), Path(__file__)]
     return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
@@ -90,7 +98,9 @@ def _page(name: str, case: Case, sol: fp.Solution) -> str:
     function = build.func if isinstance(build, partial) else build
     source, _, doi = case.source.rpartition(", doi:")
     drawn = {
-        1: "The density; a current flows through it, the same everywhere." if _flows(sol) else "The density; no current flows.",
+        1: "The density; a current flows through it, the same everywhere."
+        if _flows(sol)
+        else "The density; no current flows.",
         2: "The density, and the current in it." if _flows(sol) else "The density; no current flows.",
         3: f"The density of the first two variables, {case.process.names[-1]} integrated over.",
     }[case.dim]
