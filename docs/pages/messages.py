@@ -73,8 +73,8 @@ def write(target: Path) -> None:
         "# Messages",
         "",
         "Every message the package can end or warn with, read from its source when this page was built: find yours by "
-        "searching for a few of its words. What is filled in stands in ⟨brackets⟩. A message names what was expected, what came, "
-        "and what to try.",
+        "searching for a few of its words. What is filled in stands in ⟨brackets⟩. A message names what was expected, what "
+        "came, and what to try.",
         "",
         "| | in general |",
         "|---|---|",
