@@ -1,4 +1,4 @@
-"""The tables of docs/theory/method.md: true against estimated errors on linear processes, whose answers are known in closed form."""
+"""The tables of docs/theory/method.md: true against estimated errors on linear processes, known in closed form."""
 
 from __future__ import annotations
 

@@ -10,7 +10,8 @@ sys.path.insert(0, str(here))
 
 from pages import audit, docstrings, gallery, messages, names, notebooks  # noqa: E402
 
-executed = notebooks.collect(here.parent / "notebooks", here.parent / "build" / "notebooks", here / "notebooks")
+outputs = here / "_build" / "outputs"
+notebooks.collect(here.parent / "notebooks", here.parent / "build" / "notebooks", here / "notebooks", outputs)
 gallery.write(here / "gallery" / "cases")
 audit.write(here / "theory" / "audit.md")
 messages.write(here / "reference" / "messages.md")
@@ -32,8 +33,11 @@ myst_heading_anchors = 3
 
 suppress_warnings = ["ref.python"]  # attributes of the same name in two classes
 
-nb_execution_mode = "force"
-nb_execution_excludepatterns = [f"notebooks/{name}" for name in executed]
+nb_execution_mode = (
+    "cache"  # made anew by every build, with nothing in it but notebooks that `make notebooks` has executed
+)
+nb_execution_cache_path = str(outputs)
+nb_execution_in_temp = True
 nb_execution_timeout = 600
 nb_execution_raise_on_error = True
 nb_merge_streams = True

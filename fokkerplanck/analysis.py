@@ -53,6 +53,13 @@ class Analysis:
         Of the chains, from two parameters on.
     remarks : tuple of str
         What a reader has to know: a box that was widened, a prediction that is not available.
+
+    Examples
+    --------
+    >>> import fokkerplanck as fp
+    >>> found = fp.analyse(fp.cases.get("four-vortices"), rtol=1e-2)
+    >>> found.balance.verdict, found.run is None
+    ('broken', True)
     """
 
     case: Case

@@ -71,6 +71,14 @@ class AreaTest:
     remarks : tuple of str
         What weakens the test: chains that have not settled, an area that is blind to the current, a learning rate that makes
         the area.
+
+    Examples
+    --------
+    >>> import fokkerplanck as fp
+    >>> theta = np.random.default_rng(7).normal(size=(64, 501, 2))  # points without any memory sweep no area on average
+    >>> test = fp.area_test(fp.swept_areas(theta, time_step=0.1))
+    >>> test.p_value > 1e-3, test.replicates, test.method
+    (True, 64, "Student's t over 64 chains")
     """
 
     names: tuple[str, ...]

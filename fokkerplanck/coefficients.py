@@ -70,7 +70,10 @@ def evaluate(field: Field, x: Array, lead: tuple[int | None, ...], name: str) ->
     try:
         values = np.asarray(field(x.copy()))  # a copy, so that a function that works in place changes nothing of ours
     except ValueError as error:
-        raise InvalidInput(f"{name}(x): failed for x of shape {x.shape}: {error}") from error
+        raise InvalidInput(
+            f"{name}(x): failed for x of shape {x.shape}: {error}. The function is called on whole arrays of points, "
+            "coordinates first; write it with NumPy and without loops or if"
+        ) from error
     tail = x.shape[1:]
     expected = tuple("k" if n is None else n for n in lead) + tail
     fits = values.ndim == len(expected) and all(

@@ -108,6 +108,15 @@ class Comparison:
         For every explanation, the total variation that it leaves.
     sentence : str
         The verdict.
+
+    Examples
+    --------
+    >>> import fokkerplanck as fp
+    >>> sgd = fp.sgd.SGD(fp.sgd.linear_regression([[1.0], [2.0], [3.0]], [1.0, 2.0, 4.0]), learning_rate=0.1, batch_size=1)
+    >>> sol = fp.solve_stationary(sgd.process(), sgd.box(), shape=(64,))
+    >>> comparison = fp.compare(sol, sgd.simulate(grid=sol.grid, chains=64, steps=500, rng=7))
+    >>> comparison.total_variation.low < comparison.total_variation.value < comparison.total_variation.high
+    True
     """
 
     total_variation: Interval
@@ -173,6 +182,15 @@ def compare(
     ----------
     J. P. Gonzalez, J. C. Neu, S. W. Teitsworth, Phys. Rev. E 99, 022143 (2019), doi:10.1103/PhysRevE.99.022143 (stochastic
     area as a test of detailed balance).
+
+    Examples
+    --------
+    >>> import fokkerplanck as fp
+    >>> sgd = fp.cases.get("diabetes").sgd
+    >>> sol = fp.solve_stationary(sgd.process(), sgd.box(), shape=(64, 64))
+    >>> comparison = compare(sol, sgd.simulate(grid=sol.grid, chains=128, steps=1000, rng=7))
+    >>> 0.8 < comparison.current_amplitude.high, comparison.total_variation.value < 0.1
+    (True, True)
     """
     if not solution.grid.uniform:
         raise InvalidInput(

@@ -52,6 +52,14 @@ class DirectedTest:
         How the p-value was found.
     remarks : tuple of str
         What weakens the test: a force that is a gradient, samples outside the grid, chains that have not settled.
+
+    Examples
+    --------
+    >>> import fokkerplanck as fp
+    >>> sgd = fp.cases.get("diabetes").sgd
+    >>> test = directed_test(sgd.simulate(chains=64, steps=500, rng=7), sgd)  # the force linearised at the minimum
+    >>> test.predicted > 0, test.null
+    (True, 'the discrete chain does no work along the force on average, as detailed balance demands')
     """
 
     entropy_production: Interval

@@ -6,11 +6,31 @@ from typing import Any
 
 
 class FokkerPlanckError(Exception):
-    """Parent of every exception raised on purpose by this package."""
+    """Parent of every exception raised on purpose by this package.
+
+    Examples
+    --------
+    >>> import fokkerplanck as fp
+    >>> try:
+    ...     fp.Box([1], [0])
+    ... except fp.FokkerPlanckError as error:
+    ...     print(type(error).__name__)
+    InvalidInput
+    """
 
 
 class InvalidInput(FokkerPlanckError, ValueError):
-    """An argument cannot be used; the message names what was expected and what came."""
+    """An argument cannot be used; the message names what was expected and what came.
+
+    Examples
+    --------
+    >>> import fokkerplanck as fp
+    >>> try:
+    ...     fp.Box([1], [0])
+    ... except fp.InvalidInput as error:
+    ...     print(error)
+    expected finite lower < upper on every axis, got lower = [1.0], upper = [0.0]
+    """
 
 
 class BoxNotFound(FokkerPlanckError, RuntimeError):
@@ -20,6 +40,15 @@ class BoxNotFound(FokkerPlanckError, RuntimeError):
     ----------
     history : tuple of dict
         Boxes tried, each with ``lower``, ``upper`` and ``wall_mass``; empty where it did not come to that.
+
+    Examples
+    --------
+    >>> import fokkerplanck as fp
+    >>> try:
+    ...     fp.find_box(fp.DiffusionProcess(lambda x: -(x**3), 0.0, dim=1))
+    ... except fp.BoxNotFound as error:
+    ...     print(type(error).__name__, len(error.history))
+    BoxNotFound 0
     """
 
     def __init__(self, message: str, *, history: tuple[dict[str, Any], ...] = ()) -> None:
@@ -28,11 +57,31 @@ class BoxNotFound(FokkerPlanckError, RuntimeError):
 
 
 class NoStationaryState(BoxNotFound):
-    """The process does not confine itself: on the whole space it has no density that stays."""
+    """The process does not confine itself: on the whole space it has no density that stays.
+
+    Examples
+    --------
+    >>> import fokkerplanck as fp
+    >>> try:
+    ...     fp.find_box(fp.DiffusionProcess(lambda x: x, 0.5, dim=1))  # pushed away from the origin
+    ... except fp.NoStationaryState as error:
+    ...     print(str(error)[:38])
+    the process does not confine itself: d
+    """
 
 
 class HeavyTails(BoxNotFound):
-    """The density decays like a power of the distance; no affordable box of uniform cells holds it as asked for."""
+    """The density decays like a power of the distance; no affordable box of uniform cells holds it as asked for.
+
+    Examples
+    --------
+    >>> import fokkerplanck as fp
+    >>> try:
+    ...     fp.find_box(fp.DiffusionProcess(lambda x: -x, lambda x: 1 + x[None] ** 2, dim=1))
+    ... except fp.HeavyTails as error:
+    ...     print(str(error)[:11], len(error.history) > 0)
+    heavy tails True
+    """
 
 
 class NotConverged(FokkerPlanckError, RuntimeError):
@@ -43,6 +92,16 @@ class NotConverged(FokkerPlanckError, RuntimeError):
     best : Solution or None
         The best result there was when the solver stopped, with its own (too large) error estimates;
         None when not even the coarsest grid was solved.
+
+    Examples
+    --------
+    >>> import fokkerplanck as fp
+    >>> case = fp.cases.get("double-well")
+    >>> try:
+    ...     fp.solve_stationary(case.process, case.box, rtol=1e-9, max_cells=64)
+    ... except fp.NotConverged as error:
+    ...     print(error.best.grid.shape, bool(error.best.error > 1e-9))
+    (64,) True
     """
 
     def __init__(self, message: str, *, best: Any = None) -> None:
@@ -51,7 +110,18 @@ class NotConverged(FokkerPlanckError, RuntimeError):
 
 
 class BoxWarning(UserWarning):
-    """A wall of the box runs through the density: the solution describes the box, which may not be what was meant."""
+    """A wall of the box runs through the density: the solution describes the box, which may not be what was meant.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import fokkerplanck as fp
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     sol = fp.solve_stationary(fp.DiffusionProcess(lambda x: -x, 0.5, dim=1), fp.Box([-1], [5]), shape=(64,))
+    >>> print(str(caught[0].message)[:24])
+    the box cuts the density
+    """
 
 
 class MismatchWarning(UserWarning):
@@ -59,4 +129,19 @@ class MismatchWarning(UserWarning):
 
 
 class DivergedWarning(UserWarning):
-    """Some chains of a simulation ran away and were left out; the message says how many, when, and what to change."""
+    """Some chains of a simulation ran away and were left out; the message says how many, when, and what to change.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import numpy as np
+    >>> import fokkerplanck as fp
+    >>> rng = np.random.default_rng(1861)
+    >>> X = rng.normal(size=(30, 2))
+    >>> model = fp.sgd.phase_retrieval(X, (X @ [1.0, 0.5]) ** 2 + rng.normal(size=30))
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     run = fp.sgd.SGD(model, learning_rate=0.026, batch_size=2).simulate(chains=64, steps=500, burn_in=10, rng=19)
+    >>> issubclass(caught[0].category, fp.DivergedWarning), run.diverged.size > 0
+    (True, True)
+    """

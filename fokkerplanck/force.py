@@ -67,6 +67,15 @@ class Force:
     diffusion : ndarray, shape (d, d, *grid.shape)
     singular : bool
         Whether D is singular in some cell.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fokkerplanck as fp
+    >>> swirl = fp.DiffusionProcess(lambda x: np.stack([-x[0] + x[1], -x[1] - x[0]]), 0.5, dim=2)
+    >>> found = fp.force(swirl, fp.Grid(fp.Box([-3, -3], [3, 3]), (16, 16)))
+    >>> round(float(found.curl.max()), 9)  # ω = 2b, everywhere
+    -4.0
     """
 
     grid: Grid

@@ -36,6 +36,15 @@ class Extremum:
         ψ there, 1/time for a probability current: the probability per time that circulates around the place. Positive is
         anticlockwise.
     position : tuple of 2 floats
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fokkerplanck as fp
+    >>> swirl = fp.DiffusionProcess(lambda x: np.stack([-x[0] + x[1], -x[1] - x[0]]), 0.5, dim=2)
+    >>> sol = fp.solve_stationary(swirl, fp.Box([-5, -5], [5, 5]), shape=(64, 64))
+    >>> bool(np.abs(fp.helmholtz(sol).extremum.position).max() < 1e-6)  # in the middle of the only vortex
+    True
     """
 
     value: float
@@ -55,6 +64,18 @@ class HelmholtzSplit:
         Names of the axes.
     chi : ndarray, shape ``grid.shape``
         Potential at the cell centres, of zero mean over the box.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fokkerplanck as fp
+    >>> swirl = fp.DiffusionProcess(lambda x: np.stack([-x[0] + x[1], -x[1] - x[0]]), 0.5, dim=2)
+    >>> sol = fp.solve_stationary(swirl, fp.Box([-5, -5], [5, 5]), shape=(64, 64))
+    >>> split = fp.helmholtz(sol)
+    >>> split
+    <HelmholtzSplit: gradient 0.0%, curl 100.0%, harmonic 0.0%>
+    >>> split.stream_function.shape  # on the nodes
+    (65, 65)
     """
 
     gradient_faces: FaceField

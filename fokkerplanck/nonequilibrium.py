@@ -61,6 +61,16 @@ class NonEquilibrium:
     follows_loss : Measured or None
         The same for level sets of the loss, where one was given. Both None where no current is resolved.
     names : tuple of str
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fokkerplanck as fp
+    >>> swirl = fp.DiffusionProcess(lambda x: np.stack([-x[0] + x[1], -x[1] - x[0]]), 0.5, dim=2)
+    >>> sol = fp.solve_stationary(swirl, fp.Box([-5, -5], [5, 5]), shape=(64, 64))
+    >>> for label, value in fp.nonequilibrium(sol).rows()[:1]:
+    ...     print(label, value)  # doctest: +ELLIPSIS
+    entropy production 2...
     """
 
     entropy_production: Measured | None

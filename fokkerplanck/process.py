@@ -312,7 +312,9 @@ class DiffusionProcess:
     def noise(self, x: Array) -> Array:
         """Noise matrix σ, shape (d, k, ...)."""
         if self._noise is None:
-            raise InvalidInput("this process was given by its diffusion tensor; it has no noise matrix σ")
+            raise InvalidInput(
+                "this process was given by its diffusion tensor; it has no noise matrix σ. Build it with noise=σ"
+            )
         return evaluate(self._noise, x, (self.dim, None), "noise")
 
     def diffusion(self, x: Array) -> Array:

@@ -49,6 +49,15 @@ class Solution:
         Errors of their own are not estimated and infinite.
     check : Solution or None
         The same of higher order on the same grid, where the method has it, by which the error is measured.
+
+    Examples
+    --------
+    >>> import fokkerplanck as fp
+    >>> sol = fp.solve_stationary(fp.DiffusionProcess(lambda x: -x, 0.5, dim=1), fp.Box([-5], [5]), shape=(64,))
+    >>> sol.density.dims, sol.mean.round(9).tolist(), sol.covariance.round(6).tolist()
+    (('x',), [0.0], [[0.5]])
+    >>> bool(sol.error < 1e-6), float((sol.density * sol.grid.cell_volume).sum().round(12))
+    (True, 1.0)
     """
 
     grid: Grid
@@ -200,6 +209,17 @@ def load(path: str | Path) -> Solution:
     ------
     InvalidInput
         If the file is missing, is no NetCDF, or does not hold a solution.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import fokkerplanck as fp
+    >>> sol = fp.solve_stationary(fp.DiffusionProcess(lambda x: -x, 0.5, dim=1), fp.Box([-5], [5]), shape=(64,))
+    >>> with TemporaryDirectory() as folder:
+    ...     sol.save(f"{folder}/ou.nc")
+    ...     again = load(f"{folder}/ou.nc")
+    >>> bool((again.phi == sol.phi).all())
+    True
     """
     from .io import read_solution
 

@@ -41,6 +41,13 @@ class Areas:
         p-value of the first and last points of the chains having the same mean and squares, as in a stationary state.
     memory : bool
         Whether steps are known to depend on more than where the chain is: with momentum, and under epoch shuffling.
+
+    Examples
+    --------
+    >>> round_and_round = np.array([[0, 0], [1, 0], [1, 1], [0, 1]] * 64 + [[0, 0]])
+    >>> areas = swept_areas(round_and_round, time_step=0.5)
+    >>> areas.rates.shape, areas.kind
+    ((16, 2, 2), 'blocks')
     """
 
     rates: Array
@@ -172,6 +179,15 @@ def extrapolated_areas(run: Run, half: Run) -> Areas:
     ------
     InvalidInput
         If the two do not belong together.
+
+    Examples
+    --------
+    >>> import fokkerplanck as fp
+    >>> model = fp.cases.get("diabetes").sgd.model
+    >>> whole, halved = (fp.sgd.SGD(model, learning_rate=0.05 * B, batch_size=B) for B in (4, 2))
+    >>> run, half = (sgd.simulate(chains=64, steps=200, rng=7) for sgd in (whole, halved))
+    >>> extrapolated_areas(run, half).rates.shape
+    (64, 2, 2)
     """
     fits = abs(half.learning_rate / run.learning_rate - 0.5) < HALVED and 2 * half.batch_size == run.batch_size
     if not fits or half.momentum != run.momentum or half.names != run.names or half.n != run.n:

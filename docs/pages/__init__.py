@@ -1,1 +1,1 @@
-"""The pages that the build writes itself: the gallery, the audit, the messages, and the notebooks where Sphinx can read them."""
+"""The pages that the build writes itself: gallery, audit, messages, all names; and the notebooks where Sphinx reads them."""

@@ -17,9 +17,9 @@ TEXTS = {
 
 HEAD = """# Audit table
 
-{count} claims about the stationary state of SGD: {tally}. *True if* means true under a condition that the claim needs. Each verdict is
-the one on record; the tests and `fokkerplanck audit` compute it anew and complain where it comes out otherwise. [](claims.md)
-says how a claim is decided, and {{func}}`fokkerplanck.claims.audit` does it:
+{count} claims about the stationary state of SGD: {tally}. *True if* means true under a condition that the claim needs.
+Each verdict is the one on record; the tests and `fokkerplanck audit` compute it anew and complain where it comes out
+otherwise. [](claims.md) says how a claim is decided, and {{func}}`fokkerplanck.claims.audit` does it:
 
 ```bash
 fokkerplanck audit {first}
@@ -32,7 +32,11 @@ def write(target: Path) -> None:
     records = [claims.get(id) for id in claims.ids()]
     verdicts = [claim.verdict for claim in records]
     tally = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in ("true", "true if", "false"))
-    parts = [HEAD.format(count=len(records), tally=tally, first=records[0].id), "| | claim | verdict |", "|---|---|---|"]
+    parts = [
+        HEAD.format(count=len(records), tally=tally, first=records[0].id),
+        "| | claim | verdict |",
+        "|---|---|---|",
+    ]
     parts += [f"| [{c.id}](#claim-{c.id.lower()}) | {_text(c.title)} | {c.verdict} |" for c in records]
     parts += ["", "## Claim by claim"]
     for claim in records:

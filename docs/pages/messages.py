@@ -1,9 +1,10 @@
-"""Every message a user can meet, read from the source: what is raised or warned where, under which condition, in which words."""
+"""Every message a user can meet, read from the source: what is raised or warned of, where, when and in which words."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -12,9 +13,9 @@ import fokkerplanck
 
 PACKAGE = Path(fokkerplanck.__file__).parent
 PUBLIC = {
-    "InvalidInput": "An argument cannot be used. The message says what was expected and what came; change the argument.",
+    "InvalidInput": "An argument cannot be used. The message says what was expected and what came: change it.",
     "NotConverged": "The accuracy was not reached, or an answer failed a check. What there is, is in `error.best`.",
-    "BoxNotFound": "No box was found that holds the density. `error.history` has those that were tried; give a box of your own.",
+    "BoxNotFound": "No box was found that holds the density. `error.history` has what was tried; give one of your own.",
     "NoStationaryState": "The process does not hold itself together. Check the sign of the drift, or close it in by a box.",
     "HeavyTails": "The density decays like a power. Give a wide box and stretch its axes: [](../howto/stretched_axes.md).",
     "BoxWarning": "The box cuts the density. [](../howto/choose_a_box.md).",
@@ -24,6 +25,8 @@ PUBLIC = {
 # Raised and caught inside the package, where another way is tried; what reaches a user of them is part of NotConverged.
 INSIDE = {"Stalled", "SingularSystem", "TooFar"}
 NAMED = {"NoForce": "InvalidInput"}  # a private kind of a public one
+
+Given = dict[str, list[ast.expr]]  # expressions that a name may stand for
 
 
 @dataclass(frozen=True)
@@ -45,12 +48,16 @@ class Message:
 
 def messages(package: Path = PACKAGE) -> list[Message]:
     """All of them, by module and line."""
-    found: list[Message] = []
-    for path in sorted(package.rglob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        module = ".".join(path.relative_to(package).with_suffix("").parts).removesuffix(".__init__") or "fokkerplanck"
-        found += _in_module(tree, module)
-    return found
+    trees = {
+        ".".join(path.relative_to(package).with_suffix("").parts).removesuffix(".__init__"): ast.parse(
+            path.read_text(encoding="utf-8")
+        )
+        for path in sorted(package.rglob("*.py"))
+    }
+    returned: Given = {}
+    for tree in trees.values():
+        returned |= _returned(tree)
+    return [message for module, tree in trees.items() for message in _in_module(tree, module, returned)]
 
 
 def kinds(package: Path = PACKAGE) -> set[str]:
@@ -66,43 +73,53 @@ def write(target: Path) -> None:
     parts = [
         "# Messages",
         "",
-        "Every message the package can end or warn with, read from its source when this page was built: find yours by searching for a few "
-        "of its words. What is filled in stands in ⟨brackets⟩. A message names what was expected, what came, and what to try.",
+        "Every message the package can end or warn with, read from its source when this page was built: find yours by "
+        "searching for a few of its words. What is filled in stands in ⟨brackets⟩. A message names what was expected, what "
+        "came, and what to try.",
         "",
         "| | in general |",
         "|---|---|",
         *(f"| {{class}}`~fokkerplanck.{kind}` | {what} |" for kind, what in PUBLIC.items()),
         "",
-        "The command line prints `kind: message` on stderr and ends with exit code 2 for `InvalidInput` and 1 for the other exceptions.",
+        "The command line prints `kind: message` on stderr and ends with exit code 2 for `InvalidInput` and 1 for the other "
+        "exceptions.",
     ]
     for room, group in groupby(sorted(found, key=lambda m: (m.room, m.module, m.line)), key=lambda m: m.room):
         parts += ["", f"## {room}"]
-        for (function, module), same in groupby(group, key=lambda m: (m.function, m.module)):
-            parts += ["", f"### `{module}`: {function}" if function else f"### `{module}`"]
+        for module, same in groupby(group, key=lambda m: m.module):
+            parts += ["", f"### {module}", "", _about(module)] if module != room else ["", _about(module)]
             for message in same:
-                parts += ["", f"**{message.kind}**: {_escaped(message.text)}"]
-                parts += ["", f": *when* `{message.when}`"] if message.when else []
+                where = f" *when* `{message.when}`" if message.when else ""
+                parts += ["", f"**{message.kind}**: {_escaped(message.text)}", "", f": in `{message.function}`{where}"]
     target.write_text("\n".join(parts) + "\n", encoding="utf-8")
 
 
-def _in_module(tree: ast.Module, module: str) -> Iterator[Message]:
-    constants = _assigned(tree)
+def _about(module: str) -> str:
+    """The first line of a module's docstring."""
+    path = PACKAGE.joinpath(*module.split("."))
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return re.sub(r":math:`(.*?)`", r"$\1$", text.split("\n")[0])
 
-    def visit(node: ast.AST, names: tuple[str, ...], local: dict[str, list[ast.expr]], when: str) -> Iterator[Message]:
+
+def _in_module(tree: ast.Module, module: str, returned: Given) -> Iterator[Message]:
+    constants = returned | _assigned(step for step in tree.body if isinstance(step, ast.Assign)) | _returned(tree)
+
+    def visit(node: ast.AST, names: tuple[str, ...], local: Given, when: str) -> Iterator[Message]:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             names = (*names, node.name)
-            local = local | _assigned(node) if isinstance(node, ast.FunctionDef) else local
+            local = local | _assigned(ast.walk(node)) if isinstance(node, ast.FunctionDef) else local
             when = ""
         if isinstance(node, ast.Call):
             kind = _kind(node)
             if kind:
-                yield Message(module, _public(names), kind, _text(_first(node), local), when, node.lineno)
+                yield Message(module, _public(names), kind, _text(node.args[0], local, whole=True), when, node.lineno)
         for field, value in ast.iter_fields(node):
             inside = when
             if isinstance(node, ast.If) and field == "body":
                 inside = ast.unparse(node.test)
             elif isinstance(node, ast.If) and field == "orelse":
-                inside = ""
+                inside = f"not ({ast.unparse(node.test)})"
             elif isinstance(node, ast.ExceptHandler):
                 inside = f"{ast.unparse(node.type)}" if node.type else when
             for child in value if isinstance(value, list) else [value]:
@@ -121,11 +138,7 @@ def _kind(call: ast.Call) -> str:
     return name if name in PUBLIC and not name.endswith("Warning") and call.args else ""
 
 
-def _first(call: ast.Call) -> ast.expr:
-    return call.args[0]
-
-
-def _text(node: ast.expr, local: dict[str, list[ast.expr]], depth: int = 0) -> str:
+def _text(node: ast.expr, local: Given, depth: int = 0, *, whole: bool = False) -> str:
     """The words of a message, with ⟨expressions⟩ for what is filled in."""
     if isinstance(node, ast.Constant):
         return str(node.value)
@@ -138,8 +151,11 @@ def _text(node: ast.expr, local: dict[str, list[ast.expr]], depth: int = 0) -> s
     if isinstance(node, ast.IfExp):
         ways = [_text(way, local, depth) for way in (node.body, node.orelse)]
         return ways[0] or ways[1] if "" in ways else f"⟨{ways[0]} | {ways[1]}⟩"
-    if isinstance(node, ast.Name) and depth < 2:  # words that were put together above
-        given = [value for value in local.get(node.id, []) if _is_words(value)]
+    name = getattr(node, "id", "")
+    if not name and whole and isinstance(node, ast.Call):
+        name = getattr(node.func, "id", "")
+    if name and depth < 2:  # words that were put together above, or by a function of this module
+        given = [value for value in local.get(name, []) if _is_words(value)]
         if given:
             return " | ".join(dict.fromkeys(_text(value, local, depth + 1) for value in given))
     return f"⟨{ast.unparse(node)}⟩"
@@ -153,17 +169,25 @@ def _is_words(node: ast.expr) -> bool:
     return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
-def _assigned(node: ast.AST) -> dict[str, list[ast.expr]]:
-    """What is assigned to each name anywhere below."""
-    out: dict[str, list[ast.expr]] = {}
-    for each in ast.walk(node):
-        if isinstance(each, ast.Assign):
-            for target in each.targets:
-                if isinstance(target, ast.Name):
-                    out.setdefault(target.id, []).append(each.value)
-        elif isinstance(each, ast.AugAssign) and isinstance(each.target, ast.Name):
-            out.setdefault(each.target.id, []).append(each.value)
+def _assigned(nodes: Iterable[ast.AST]) -> Given:
+    """What is assigned to each name."""
+    out: Given = {}
+    for node in nodes:
+        for target in (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AugAssign) else []
+        ):
+            if isinstance(target, ast.Name):
+                out.setdefault(target.id, []).append(node.value)
     return out
+
+
+def _returned(tree: ast.Module) -> Given:
+    """What the functions of a module return at their end."""
+    return {
+        step.name: [last.value for last in step.body if isinstance(last, ast.Return) and last.value]
+        for step in tree.body
+        if isinstance(step, ast.FunctionDef)
+    }
 
 
 def _public(names: tuple[str, ...]) -> str:

@@ -32,7 +32,15 @@ def write(target: Path) -> None:
     """Write the tables, to be included in the index of the reference."""
     lines: list[str] = []
     for room, names in public().items():
-        lines += [f".. rubric:: ``{room}``", "", f".. currentmodule:: {ROOMS[room]}", "", ".. autosummary::", "   :nosignatures:", ""]
+        lines += [
+            f".. rubric:: ``{room}``",
+            "",
+            f".. currentmodule:: {ROOMS[room]}",
+            "",
+            ".. autosummary::",
+            "   :nosignatures:",
+            "",
+        ]
         lines += [f"   {name}" for name in sorted(names, key=str.lower)] + [""]
     target.write_text("\n".join(lines), encoding="utf-8")
 

@@ -113,7 +113,13 @@ _KINDS: dict[type, tuple[tuple[type, ...], str]] = {
 
 
 def names() -> tuple[str, ...]:
-    """Names of all cases."""
+    """Names of all cases.
+
+    Examples
+    --------
+    >>> "four-vortices" in names()
+    True
+    """
     return tuple(GALLERY)
 
 
@@ -142,6 +148,11 @@ def parameters(name: str) -> dict[str, Any]:
     ------
     InvalidInput
         If there is no such case.
+
+    Examples
+    --------
+    >>> parameters("ring")
+    {'interpretation': 'ito', 'sine': 0.5, 'cosine': 0.25}
     """
     if name not in GALLERY:
         raise InvalidInput(f"expected the name of a case, one of {', '.join(GALLERY)}; got {name!r}")

@@ -35,6 +35,13 @@ class Exact:
         Exact numbers by name: ``entropy_production``, ``circulation`` (A_01), ``flux`` (round a periodic axis), …
         ``gibbs_distance`` is the total variation of p from :math:`|D|^{-1/2}e^{-L/T}/Z`, for a drift −∇L; T is the mean
         eigenvalue of a constant D, and the factor in front of D elsewhere.
+
+    Examples
+    --------
+    >>> import fokkerplanck as fp
+    >>> exact = fp.cases.get("four-vortices").exact
+    >>> round(float(exact.density(np.zeros(2))) * 2 * np.pi, 9), bool((exact.current(np.zeros(2)) == 0).all())
+    (1.0, True)
     """
 
     density: Callable[[Array], Array]
@@ -75,6 +82,13 @@ class Case:
         Declared order of convergence of the fourth-order method on them.
     level : float
         Error below which no order is asked for: what the walls of the box cut off, or round-off.
+
+    Examples
+    --------
+    >>> import fokkerplanck as fp
+    >>> case = fp.cases.get("ring", sine=0.3)
+    >>> case.dim, case.balanced, case.settings["sine"], case.known
+    (1, False, 0.3, 'p, J, flux, affinity, entropy production, gibbs distance')
     """
 
     name: str
@@ -209,6 +223,14 @@ def from_sgd(
     ------
     InvalidInput
         If the model has more parameters than can be gridded, or the batches carry no noise.
+
+    Examples
+    --------
+    >>> from fokkerplanck.sgd import SGD, linear_regression
+    >>> sgd = SGD(linear_regression([[1.0], [2.0], [3.0]], [1.0, 2.0, 4.0]), learning_rate=0.1, batch_size=1)
+    >>> case = from_sgd(sgd, name="mine", title="Three points", description="A line through three points.")
+    >>> case.dim, case.settings["samples"]
+    (1, 3)
     """
     from ..sgd import SGD  # loads the simulator, which no other case needs
 

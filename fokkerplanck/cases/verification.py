@@ -34,6 +34,13 @@ class Convergence:
         Least order that passes.
     level : float
         Error that passes at any order.
+
+    Examples
+    --------
+    >>> import fokkerplanck as fp
+    >>> row = fp.cases.verify(fp.cases.get("double-well"), shape=(128,)).rows[0]
+    >>> row.quantity, len(row.errors), row.passed
+    ('p', 3, True)
     """
 
     scheme: int
@@ -74,6 +81,13 @@ class Verification:
     case : Case
     rows : tuple of Convergence
         Empty where nothing is known exactly.
+
+    Examples
+    --------
+    >>> import fokkerplanck as fp
+    >>> found = fp.cases.verify(fp.cases.get("double-well"))
+    >>> found.passed, found.case.name
+    (True, 'double-well')
     """
 
     case: Case

@@ -22,6 +22,12 @@ class AuditReport:
     Attributes
     ----------
     decisions : tuple of Decision
+
+    Examples
+    --------
+    >>> report = audit(["C11", "C36"])
+    >>> report.passed, report["C36"].verdict
+    (True, 'true')
     """
 
     decisions: tuple[Decision, ...]

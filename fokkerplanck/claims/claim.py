@@ -147,6 +147,14 @@ class Claim:
     ------
     InvalidInput
         For an unknown verdict, or a claim that is not simply true and says nothing correct instead.
+
+    Examples
+    --------
+    >>> def check():
+    ...     yield Finding("half of the variance at T = 2", 0.5 * 2.0, 1.0, 1e-12, "by hand")
+    >>> claim = Claim("X1", "Equipartition", "a textbook", "The variance is T.", "⟨x²⟩ = T", "U = x²/2", "true", check)
+    >>> claim.decide().verdict, claim.decide(factor=1.02).verdict
+    ('true', 'false')
     """
 
     id: str
@@ -204,6 +212,13 @@ class Decision:
     seconds : float
     failure : str
         Why there are no findings, where there are none.
+
+    Examples
+    --------
+    >>> from fokkerplanck import claims
+    >>> decision = claims.get("C36").decide()
+    >>> decision.verdict, decision.as_declared, len(decision.findings) > 0
+    ('true', True, True)
     """
 
     claim: Claim

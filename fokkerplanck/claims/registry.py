@@ -64,7 +64,14 @@ def declare(
 
 
 def ids() -> tuple[str, ...]:
-    """Ids of all claims, in order."""
+    """Ids of all claims, in order.
+
+    Examples
+    --------
+    >>> from fokkerplanck import claims
+    >>> claims.ids()[:3]
+    ('C01', 'C02', 'C03')
+    """
     return tuple(sorted(_CLAIMS))
 
 
@@ -75,6 +82,12 @@ def get(id: str) -> Claim:
     ------
     InvalidInput
         If there is no such claim.
+
+    Examples
+    --------
+    >>> from fokkerplanck import claims
+    >>> claims.get("C28").title
+    'A current means that the density is not stationary'
     """
     if id not in _CLAIMS:
         raise InvalidInput(f"expected the id of a claim, {ids()[0]} to {ids()[-1]}; got {id!r}")
@@ -90,6 +103,11 @@ def expected(id: str) -> Any:
     """The numbers in ``expected.json`` of a claim (``"C14"``), an example (``"E5"``) or an open question (``"OQ_fOU"``).
 
     They were computed once, by other programs than this one: algebra, enumeration, quadrature and long simulations.
+
+    Examples
+    --------
+    >>> [round(value, 6) for value in expected("E1")["S"][0]]
+    [0.833333, -0.666667]
     """
     numbers = _numbers()
     if id in numbers["claims"]:

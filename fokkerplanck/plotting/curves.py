@@ -43,6 +43,14 @@ def curves(
     ------
     InvalidInput
         If a line has not as many points as x.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> ax = Figure().add_subplot()
+    >>> lines = curves([0, 1, 2], {"measured": [0, 1, 4], "exact": [0, 1, 4]}, xlabel="x", ylabel="x²", ax=ax)
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['measured', 'exact']
     """
     points = np.asarray(x, dtype=float)
     for label, y in lines.items():
@@ -67,6 +75,13 @@ def svg(artist: Artist) -> str:
     ------
     InvalidInput
         If the artist is in no figure.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> line = curves([0, 1], {"y": [0, 1]}, xlabel="x", ylabel="y", ax=Figure().add_subplot())[0]
+    >>> svg(line)[:4], svg(line).rstrip()[-6:]
+    ('<svg', '</svg>')
     """
     import matplotlib.pyplot as plt
 

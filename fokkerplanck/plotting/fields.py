@@ -60,6 +60,17 @@ def density(
     InvalidInput
         If ``x`` is neither a Solution nor a Run, a name is unknown, a place outside the box, or not one or two variables are
         left.
+
+    Examples
+    --------
+    >>> import fokkerplanck as fp
+    >>> from matplotlib.figure import Figure
+    >>> process = fp.DiffusionProcess(lambda x: -x, 0.5, dim=1, names=("height (m)",))
+    >>> sol = fp.solve_stationary(process, fp.Box([-5], [5]), shape=(64,))
+    >>> ax = Figure().add_subplot()
+    >>> line = density(sol, ax=ax)
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('height (m)', 'probability density, 1/m')
     """
     _need_density(x)
     shown = plane(x, at, over)
@@ -104,6 +115,18 @@ def current(
     ------
     InvalidInput
         If there is no plane to draw in, or the array is no field of two components.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fokkerplanck as fp
+    >>> swirl = fp.DiffusionProcess(lambda x: np.stack([-x[0] + x[1], -x[1] - x[0]]), 0.5, dim=2)
+    >>> sol = fp.solve_stationary(swirl, fp.Box([-5, -5], [5, 5]), shape=(64, 64))
+    >>> from matplotlib.figure import Figure
+    >>> ax = Figure().add_subplot()
+    >>> lines = current(sol, ax=ax)
+    >>> ax.get_title()
+    'stationary density and current'
     """
     if isinstance(x, (Solution, Run)):
         shown = plane(x, at, over, rooms=(1,) if x.grid.dim == 1 else (2,))
@@ -152,6 +175,18 @@ def stream_function(split: HelmholtzSplit, *, ax: Axes | None = None) -> QuadCon
     ------
     InvalidInput
         If the split is not two-dimensional.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fokkerplanck as fp
+    >>> swirl = fp.DiffusionProcess(lambda x: np.stack([-x[0] + x[1], -x[1] - x[0]]), 0.5, dim=2)
+    >>> sol = fp.solve_stationary(swirl, fp.Box([-5, -5], [5, 5]), shape=(64, 64))
+    >>> from matplotlib.figure import Figure
+    >>> ax = Figure().add_subplot()
+    >>> contours = stream_function(fp.helmholtz(sol), ax=ax)
+    >>> ax.get_title()[:17]
+    'stream function ψ'
     """
     _need_split(split)
     _need_plane("stream_function", split.grid.dim)
@@ -202,6 +237,18 @@ def parts(
     ------
     InvalidInput
         If no plane is left to draw in, or other than three axes are given.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fokkerplanck as fp
+    >>> swirl = fp.DiffusionProcess(lambda x: np.stack([-x[0] + x[1], -x[1] - x[0]]), 0.5, dim=2)
+    >>> sol = fp.solve_stationary(swirl, fp.Box([-5, -5], [5, 5]), shape=(64, 64))
+    >>> from matplotlib.figure import Figure
+    >>> axes = Figure().subplots(1, 3)
+    >>> drawn = parts(fp.helmholtz(sol), axes=axes)
+    >>> [ax.get_title().split(",")[0] for ax in axes]
+    ['gradient part', 'curl part', 'harmonic part']
     """
     _need_split(split)
     if split.grid.dim == 3 and not at:
@@ -231,6 +278,17 @@ def difference(comparison: Comparison, *, ax: Axes | None = None) -> QuadMesh | 
     ------
     InvalidInput
         In three dimensions, where standard errors do not add up to those of a marginal.
+
+    Examples
+    --------
+    >>> import fokkerplanck as fp
+    >>> sgd = fp.sgd.SGD(fp.sgd.linear_regression([[1.0], [2.0], [3.0]], [1.0, 2.0, 4.0]), learning_rate=0.1, batch_size=1)
+    >>> from matplotlib.figure import Figure
+    >>> sol = fp.solve_stationary(sgd.process(), sgd.box(), shape=(64,))
+    >>> comparison = fp.compare(sol, sgd.simulate(grid=sol.grid, chains=64, steps=500, rng=7))
+    >>> steps = difference(comparison, ax=Figure().add_subplot())
+    >>> steps.get_data().values.shape
+    (64,)
     """
     if not isinstance(comparison, Comparison):
         raise InvalidInput(f"expected a Comparison, as from fokkerplanck.compare.compare, got {frame.kind(comparison)}")

@@ -61,6 +61,16 @@ def overview(
     ------
     InvalidInput
         If there is no Solution.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fokkerplanck as fp
+    >>> swirl = fp.DiffusionProcess(lambda x: np.stack([-x[0] + x[1], -x[1] - x[0]]), 0.5, dim=2)
+    >>> sol = fp.solve_stationary(swirl, fp.Box([-5, -5], [5, 5]), shape=(64, 64))
+    >>> figure = overview(sol, fp.helmholtz(sol), fp.detailed_balance(sol), title="A swirl")
+    >>> figure.get_suptitle()
+    'A swirl'
     """
     if not isinstance(solution, Solution):
         raise InvalidInput(f"expected a Solution, got {frame.kind(solution)}")

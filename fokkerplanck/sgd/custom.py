@@ -135,6 +135,14 @@ class CustomLoss(_Given):
         Of the differences for first and second derivatives of the gradient.
     value : callable or None
         ``value(theta, row)``, the compiled loss of one sample.
+
+    Examples
+    --------
+    >>> def gradient(theta, row, out):  # of (θ − y)²/2
+    ...     out[0] = theta[0] - row[0]
+    >>> loss = custom_loss(gradient, [[1.0], [2.0], [6.0]], start=[0.0])
+    >>> loss.n, loss.minimum.round(9).tolist(), loss.noise_covariance(loss.minimum).round(6).tolist()
+    (3, [3.0], [[4.666667]])
     """
 
     compiled: Any
@@ -174,6 +182,12 @@ class NumpyLoss(_Given):
         Of the differences for first and second derivatives of the gradient.
     values : callable or None
         ``values(theta, rows)`` → shape (len(rows),), the losses of the samples.
+
+    Examples
+    --------
+    >>> loss = numpy_loss(lambda theta, rows: theta - rows, [[1.0], [2.0], [6.0]], start=[0.0])  # of (θ − y)²/2
+    >>> loss.n, loss.minimum.round(9).tolist()
+    (3, [3.0])
     """
 
     gradients: Callable[[Array, Array], Any]

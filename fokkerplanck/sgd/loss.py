@@ -45,6 +45,14 @@ class Expansion:
         :math:`\Sigma_{kl}\,\partial_i\partial_k\partial_l L`.
     noise_bend : ndarray, shape (d, d, ...)
         :math:`\Sigma_{kl}\,\partial_k\partial_l\Sigma_{ij}`.
+
+    Examples
+    --------
+    >>> from fokkerplanck.sgd import linear_regression
+    >>> model = linear_regression([[1.0], [2.0], [3.0]], [1.0, 2.0, 4.0])
+    >>> about = model.expansion(model.minimum)
+    >>> bool(abs(about.gradient[0]) < 1e-9), about.hessian.round(6).tolist(), about.slope.shape
+    (True, [[4.666667]], (1, 1, 1))
     """
 
     gradient: Array
@@ -69,6 +77,13 @@ class Loss(ABC):
         λ, at least 0.
     names : tuple of str, length d
         Names of the parameters.
+
+    Examples
+    --------
+    >>> from fokkerplanck.sgd import linear_regression
+    >>> model = linear_regression([[1.0], [2.0], [3.0]], [1.0, 2.0, 4.0], l2=0.1)
+    >>> isinstance(model, Loss), model.n, model.dim, model.gradient(model.minimum).round(9).tolist()
+    (True, 3, 1, [0.0])
     """
 
     kind: str

@@ -63,6 +63,14 @@ class Run:
         centre, per unit of time.
     start, end : ndarray, shape (chains, d)
         First (not recorded) and last point of each chain.
+
+    Examples
+    --------
+    >>> import fokkerplanck as fp
+    >>> sgd = fp.sgd.SGD(fp.sgd.linear_regression([[1.0], [2.0], [3.0]], [1.0, 2.0, 4.0]), learning_rate=0.1, batch_size=1)
+    >>> run = sgd.simulate(grid=fp.Grid(sgd.box(), (40,)), chains=64, steps=500, rng=7)
+    >>> run.samples, run.density.shape, bool(abs(run.mean - sgd.model.minimum)[0] < 4 * run.mean_error[0])
+    (32000, (40,), True)
     """
 
     counted_on: Grid | None

@@ -44,6 +44,15 @@ class SecondOrder:
         Of the differences for the derivatives of D̃ − D, small beside the lengths on which the noise varies.
     skewness : float
         Third cumulant of a step per unit of time over that of the gradient of one sample.
+
+    Examples
+    --------
+    >>> import fokkerplanck as fp
+    >>> sgd = fp.sgd.SGD(fp.sgd.linear_regression([[1.0], [2.0], [3.0]], [1.0, 2.0, 4.0]), learning_rate=0.1, batch_size=1)
+    >>> process = sgd.process(order=2)
+    >>> first, second = (float(p.drift(sgd.model.minimum + 1.0)[0]) for p in (sgd.process(), process))
+    >>> round(second / first, 9)  # 1 + ηh/2 with h = 14/3
+    1.233333333
     """
 
     loss: Loss

@@ -61,6 +61,14 @@ class SkewCorrection:
     error : float
         Estimated L1 error of p₁, ∫|p₁ − p₁ exact|, from the next coarser grid; infinite without one. How far p₀ + p₁ is from
         the law of the chain is another matter: of the next order in the skewness and in η.
+
+    Examples
+    --------
+    >>> import fokkerplanck as fp
+    >>> sgd = fp.sgd.SGD(fp.sgd.linear_regression([[1.0], [2.0], [3.0]], [1.0, 2.0, 4.0]), learning_rate=0.1, batch_size=1)
+    >>> corrected = fp.sgd.skew_correction(fp.solve_stationary(sgd.process(), sgd.box(), rtol=1e-3), sgd)
+    >>> corrected.density.shape == corrected.change.shape, abs(float(corrected.change.sum())) < 1e-9, 0 < corrected.moved < 1
+    (True, True, True)
     """
 
     solution: Solution

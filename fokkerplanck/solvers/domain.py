@@ -51,6 +51,12 @@ class Domain:
         Boxes tried, with ``lower``, ``upper`` and ``wall_mass``.
     reason : str
         One sentence on where the box comes from.
+
+    Examples
+    --------
+    >>> domain = find_box(DiffusionProcess(lambda x: -x, 0.5, dim=1))
+    >>> domain.box.lower[0] < -3, domain.attractors.tolist(), domain.reason[:21]
+    (True, [[0.0]], 'the drift is linear a')
     """
 
     box: Box

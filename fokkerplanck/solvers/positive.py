@@ -51,7 +51,7 @@ def solve_positive(
 ) -> PositiveLevel:
     r"""Solve one grid whatever the start: a positive density with a divergence-free flux, of second order where it can be.
 
-    With the reference :math:`p_0 = e^{-\Phi_0}` of a sweep, :math:`p = p_0 r`, and :math:`q_0, v_0` of docs/theory/method.md taken
+    With the reference :math:`p_0 = e^{-\Phi_0}` of a sweep, :math:`p = p_0 r`, and :math:`q_0, v_0` of docs/theory/method.md
     at :math:`\Phi_0`, a regular face carries
 
     .. math:: J = q_0 \Bigl[v_0 \frac{r_l + r_r}{2} - \sum_m D_{am}\,\partial_m r\Bigr],

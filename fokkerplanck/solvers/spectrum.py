@@ -41,6 +41,14 @@ class RelaxationModes:
         everywhere.
     residuals : ndarray, shape (k,)
         :math:`\sum|G r + \lambda r|`, 1/time.
+
+    Examples
+    --------
+    >>> import fokkerplanck as fp
+    >>> ou = fp.DiffusionProcess(lambda x: -x, 0.5, dim=1)
+    >>> modes = fp.relaxation_modes(fp.generator(ou, fp.Grid(fp.Box([-5], [5]), (128,))), k=3)
+    >>> modes.rates.real.round(1).tolist()  # 0, 1, 2 in the limit of small cells
+    [0.0, 1.0, 2.0]
     """
 
     rates: Complex

@@ -59,6 +59,13 @@ class SecondMoments:
     gain : float
         How much noise the variance makes in proportion to itself: the largest eigenvalue of R, below one. Second moments
         are infinite at one.
+
+    Examples
+    --------
+    >>> from fokkerplanck.sgd.quadratic import gaussian_regression
+    >>> state = second_moments(gaussian_regression([[1.0]], label_noise=1.0), learning_rate=0.1, batch_size=1)
+    >>> round(state.covariance.item(), 6), round(state.gain, 6)  # η/(2 − 3η)
+    (0.058824, 0.105263)
     """
 
     names: tuple[str, ...]

@@ -128,6 +128,12 @@ class EpochCovariance:
         After m = 0, …, M − 1 batches of an epoch. Position 0 is the boundary between epochs.
     independent : ndarray, shape (d, d)
         With independent batches drawn without replacement instead.
+
+    Examples
+    --------
+    >>> state = epoch_shuffling([[1.0]], [[1.0]], n=1000, batch_size=10, learning_rate=0.01)
+    >>> state.positions.shape, (state.mean / state.independent).round(4).item()
+    ((100, 1, 1), 0.2679)
     """
 
     names: tuple[str, ...]

@@ -159,7 +159,13 @@ def gaussian_regression(
     l2: ArrayLike = 0.0,
     names: Sequence[str] | None = None,
 ) -> GaussianRegression:
-    """A `GaussianRegression`, from checked arguments."""
+    """A `GaussianRegression`, from checked arguments.
+
+    Examples
+    --------
+    >>> gaussian_regression([[2.0, 0.5], [0.5, 1.0]], target=[1.0, -1.0], label_noise=0.1).minimum.tolist()
+    [1.0, -1.0]
+    """
     A = semidefinite(features, "features")
     d = len(A)
     u = np.zeros(d) if target is None else vector(target, "target", d)
@@ -265,7 +271,13 @@ def data_regression(
     sampling: str = "with_replacement",
     names: Sequence[str] | None = None,
 ) -> DataRegression:
-    """A `DataRegression`, from checked arguments."""
+    """A `DataRegression`, from checked arguments.
+
+    Examples
+    --------
+    >>> data_regression([[1.0], [2.0], [3.0]], [1.0, 2.0, 4.0]).minimum.round(6).tolist()
+    [1.214286]
+    """
     features = np.array(X, dtype=float)
     if features.ndim != 2 or features.shape[0] < 2 or features.shape[1] < 1:
         raise InvalidInput(f"X: expected shape (n, d) with at least 2 samples, got {features.shape}")

@@ -50,6 +50,12 @@ class Stationary:
         Relative change of the covariance under one step of iterative refinement.
     momentum_covariance, cross_covariance : ndarray, shape (d, d), or None
         Of the accumulated gradient m, and of θ (rows) with m (columns).
+
+    Examples
+    --------
+    >>> state = ornstein_uhlenbeck([[2.0, 1.0], [1.0, 1.0]], [[1.0, 0.0], [0.0, 0.5]])
+    >>> round(state.entropy_production, 6), state.area.round(6).tolist(), state.unit
+    (0.166667, [[0.0, -0.166667], [0.166667, 0.0]], 'time')
     """
 
     names: tuple[str, ...]
