@@ -210,7 +210,7 @@ def add_slope(row, i, m, offset, n, periodic, slot, factor):
 def balance(phi, slope, u, d, spacing, periodic, regular, w, slot, residual, rows, start, stop):
     """Outflow per volume of every cell over its density, and its derivative by s = δp/p.
 
-    ``rows[z, y, x, slot[code]]`` is the derivative by s of the neighbour at offset o, code = ((o₀+1)·3 + (o₁+1))·3 + (o₂+1).
+    ``rows[z, y, slot[code], x]`` is the derivative by s of the neighbour at offset o, code = ((o₀+1)·3 + (o₁+1))·3 + (o₂+1).
     """
     shape = phi.shape
     residual[start:stop] = 0.0
@@ -255,7 +255,7 @@ def balance(phi, slope, u, d, spacing, periodic, regular, w, slot, residual, row
                     rise = math.exp(0.5 * jump)
                     if f > lowest:
                         scale = 1.0 / (rise * h)  # q/p_l per h
-                        row = rows[left]
+                        row = rows[left[0], left[1], :, left[2]]
                         residual[left] += scale * v
                         row[slot[13]] += scale * by_left
                         row[slot[13 + ahead]] += scale * by_right
@@ -269,7 +269,7 @@ def balance(phi, slope, u, d, spacing, periodic, regular, w, slot, residual, row
                                 add_slope(row, i, m, 13 + ahead, shape[m], periodic[m], slot, factor)
                     if f < highest:
                         scale = -rise / h  # q/p_r per h
-                        row = rows[right]
+                        row = rows[right[0], right[1], :, right[2]]
                         residual[right] += scale * v
                         row[slot[13]] += scale * by_right
                         row[slot[13 - ahead]] += scale * by_left
@@ -288,25 +288,27 @@ def row_scales(rows, dominance, diagonal, start, stop):
     """What to divide every row by: its own coefficient, or ``dominance`` × the sum of the others where that is larger."""
     for z in range(start, stop):
         for y in range(rows.shape[1]):
-            for x in range(rows.shape[2]):
-                others = 0.0
-                for s in range(1, rows.shape[3]):
-                    others += abs(rows[z, y, x, s])
-                diagonal[z, y, x] = max(rows[z, y, x, 0], dominance * others)
+            others = diagonal[z, y]
+            others[:] = 0.0
+            for s in range(1, rows.shape[2]):
+                for x in range(rows.shape[3]):
+                    others[x] += abs(rows[z, y, s, x])
+            for x in range(rows.shape[3]):
+                others[x] = max(rows[z, y, 0, x], dominance * others[x])
 
 
 @njit(**OPTIONS)
 def scale_rows(rows, diagonal, held, start, stop):
     """Divide every row; a held cell's becomes that of the identity."""
+    scale = np.empty(rows.shape[3])
     for z in range(start, stop):
         for y in range(rows.shape[1]):
-            for x in range(rows.shape[2]):
-                if held[z, y, x]:
-                    rows[z, y, x] = 0.0
-                    rows[z, y, x, 0] = 1.0
-                else:
-                    for s in range(rows.shape[3]):
-                        rows[z, y, x, s] /= diagonal[z, y, x]
+            for x in range(rows.shape[3]):
+                scale[x] = 1.0 / diagonal[z, y, x]
+            for s in range(rows.shape[2]):
+                own = 1.0 if s == 0 else 0.0
+                for x in range(rows.shape[3]):
+                    rows[z, y, s, x] = own if held[z, y, x] else rows[z, y, s, x] * scale[x]
 
 
 @njit(**OPTIONS)

@@ -147,8 +147,9 @@ class _Direct:
         self.still.flat[int(np.argmin(jacobian.phi))] = True
         self.solver: Callable[[Array], Array]
         if jacobian.linear_solver == "pardiso":
-            rows[self.still] = 0.0
-            rows[self.still, 0] = 1.0
+            entries = np.moveaxis(rows, 2, 3)
+            entries[self.still] = 0.0
+            entries[self.still, 0] = 1.0
             self.solver = partial(solve_pardiso, stencil_matrix(rows, scheme.offsets, scheme.periodic))
         else:
             self.solver = Factorised(rows, self.still, scheme.offsets, scheme.periodic).solve

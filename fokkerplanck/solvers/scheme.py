@@ -18,7 +18,7 @@ AXES = {1: (2,), 2: (0, 2), 3: (0, 1, 2)}
 
 
 def _offsets(axes: tuple[int, ...]) -> tuple[tuple[int, int, int], ...]:
-    """The cell and those that exchange probability with it, across faces and edges; the nearest along the last axis last."""
+    """The cell and those that exchange probability with it, across faces and edges; those ahead and behind along x last."""
     near = [(i - 1, j - 1, k - 1) for i, j, k in np.ndindex(3, 3, 3)]
     near = [o for o in near if sum(map(abs, o)) < 3 and all(o[a] == 0 for a in range(3) if a not in axes)]
     return tuple(sorted(near, key=lambda o: (o != (0, 0, 0), o[:2] == (0, 0), -o[2])))
@@ -126,10 +126,10 @@ class Scheme:
         )
 
     def balance(self, phi: Array, forms: tuple[Any, Any] | None = None) -> tuple[Array, Array]:
-        """Outflow over density of every cell, and the rows of its derivative by s = δp/p; the cell itself is entry 0."""
+        """Outflow over density of every cell, and the rows of its derivative by s = δp/p; rows[z, y, s, x], the cell itself entry 0."""
         phi = phi.reshape(self.shape)
         regular, w = forms or (self.regular, self.w)
-        residual, rows = np.empty(self.shape), np.empty((*self.shape, len(self.offsets)))
+        residual, rows = np.empty(self.shape), np.empty((*self.shape[:2], len(self.offsets), self.shape[2]))
         arguments = (self.u, self.d, self.spacing, self.periodic, regular, w, self.slot, residual, rows)
         self._over(kernel.balance, phi, self._slopes(phi), *arguments)
         return residual, rows
