@@ -22,11 +22,11 @@ from ..grid import Array, Grid
 from ..kernels import high_order as kernel
 from ..maps import Uniform
 from ..operators import FaceCoefficients, physical_coefficients, physical_flux, physical_log_density
-from ..poisson import without_gradient
+from ..poisson import divergence_free
 from .correction import Jacobian
-from .newton import negligible, normalise
+from .newton import distance, negligible, normalise
 from .scheme import Scheme
-from .threads import in_planes
+from ..threads import in_pieces, in_planes, summed
 
 # Reduction of the residual by the cycles for the correction, whose remainder the estimate sees, and for the estimate itself.
 THOROUGH, ROUGH = 3e-3, 1e-1
@@ -123,13 +123,12 @@ def correct(
     jacobian = Jacobian(scheme, psi, negligible(psi, scheme.grid), linear_solver)
     tails = _tails(scheme, psi)
     fluxes = _Fluxes(scheme, coefficients, grid, tails if any(tail.any() for tail in tails) else None)
-    volume = grid.reference.cell_volume
     steps: list[_Step] = []
     sizes: list[float] = []
     while len(sizes) < REPEATS:
         before = steps[-1].psi if steps else psi
         steps.append(_step(jacobian, fluxes(before, 4), before, reduction))
-        sizes.append(float(np.sum(np.abs(np.exp(-steps[-1].psi) - np.exp(-before)))) * volume)
+        sizes.append(distance(steps[-1].psi, before, scheme.grid))
         if steps[-1].limited > LIMITED or sizes[0] > FAR:
             raise TooFar(f"by {sizes[-1]:.1e}, cut short where {steps[-1].limited:.1e} is")
         if len(sizes) > 1 and sizes[-1] > sizes[-2]:
@@ -141,23 +140,23 @@ def correct(
     fluxes.tails = None  # so that the estimate sees what they leave out: entropy production feels them
     flux = fluxes(better.psi, 6)
     best = check = _step(jacobian, flux, better.psi, ROUGH)
-    p4, p6 = np.exp(-better.psi), np.exp(-best.psi)
     doubts = fluxes.doubts(better.psi)
     if total_current(doubts) > NOTICED * total_current(flux - better.flux):
         check = _step(jacobian, flux + doubts, better.psi, ROUGH)
-    defect = abs(_mass(p4, grid) - 1.0)
+    density = np.exp(-better.psi)
+    defect = abs(_mass(density, grid) - 1.0)
     current = total_current(physical_flux(better.flux, grid))
     return Corrected(
         psi=better.psi,
         flux=better.flux,
         check_psi=check.psi,
         check_flux=check.flux,
-        change=float(np.sum(np.abs(p4 - np.exp(-psi)))) * volume,
-        density_error=float(np.sum(np.abs(p6 - p4))) * volume + defect,
+        change=distance(better.psi, psi, scheme.grid),
+        density_error=distance(best.psi, better.psi, scheme.grid) + defect,
         current_error=total_current(physical_flux(best.flux - better.flux, grid)) + defect * current,
-        density_doubt=float(np.sum(np.abs(np.exp(-check.psi) - p6))) * volume,
+        density_doubt=0.0 if check is best else distance(check.psi, best.psi, scheme.grid),
         current_doubt=0.0 if check is best else total_current(physical_flux(check.flux - best.flux, grid)),
-        drift=sum(_moved(u, p4, a) for a, u in enumerate(coefficients.velocity)) * volume,
+        drift=sum(_moved(u, density, a) for a, u in enumerate(coefficients.velocity)) * grid.reference.cell_volume,
         limited=better.limited,
         solves=len(sizes) + 1 + (check is not best),
         cycles=sum(s.cycles for s in steps) + best.cycles + (check.cycles if check is not best else 0),
@@ -167,7 +166,8 @@ def correct(
 
 def _moved(velocity: Array, density: Array, axis: int) -> float:
     """Σ over the cells of |u| on the face behind each, times its density."""
-    return float(np.sum(np.abs(np.moveaxis(velocity, axis, 0)[:-1]) * np.moveaxis(density, axis, 0)))
+    behind = np.moveaxis(np.moveaxis(velocity, axis, 0)[:-1], 0, axis)
+    return summed(lambda rows: float(np.sum(np.abs(behind[rows]) * density[rows])), density.shape[0], density.size)
 
 
 @dataclass(frozen=True)
@@ -181,20 +181,39 @@ class _Step:
 
 def _step(jacobian: Jacobian, flux: FaceField, psi: Array, reduction: float) -> _Step:
     """Ψ and the flux that balances, from ``psi`` and its flux."""
-    scheme, base = jacobian.scheme, jacobian.phi
-    outflow = flux.divergence()
-    outflow *= jacobian.growth
-    correction = jacobian.solve(outflow, reduction=reduction)
-    mean = float(np.sum(jacobian.probability * correction.s))
-    flux = flux + scheme.change(base, correction.s)
+    scheme, base, probability = jacobian.scheme, jacobian.phi, jacobian.probability
+    correction = jacobian.solve(jacobian.over_density(flux.divergence()), reduction=reduction)
+    s, planes, size = correction.s, psi.shape[0], psi.size
+    share = 1.0 / (1.0 + summed(lambda rows: float(np.sum(probability[rows] * s[rows])), planes, size))
+    balanced = scheme.change(base, s)
+    _add(balanced, flux, share)
     if correction.reduction > 0.0:
-        flux = without_gradient(flux)[0]  # the imbalance that the iterations left
-    wanted = 1.0 + (correction.s if psi is base else correction.s * np.exp(psi - base))
-    ratio = np.minimum(np.maximum(wanted, SMALLEST_RATIO), LARGEST_RATIO)
-    cut = ratio != wanted
-    limited = float(np.sum(jacobian.probability[cut]))
-    psi = normalise(psi - _calm(np.log(ratio, out=ratio), cut, scheme.grid.periodic), scheme.grid)
-    return _Step(psi, flux * (1.0 / (1.0 + mean)), limited, correction.cycles, correction.solver)
+        balanced = divergence_free(balanced)  # the imbalance that the iterations left
+    change, cut = np.empty(psi.shape), np.empty(psi.shape, dtype=np.bool_)
+
+    def limit(rows: slice) -> float:
+        """How far Ψ goes down, and the probability where that is cut short."""
+        wanted = 1.0 + (s[rows] if psi is base else s[rows] * np.exp(psi[rows] - base[rows]))
+        ratio = np.minimum(np.maximum(wanted, SMALLEST_RATIO), LARGEST_RATIO)
+        np.not_equal(ratio, wanted, out=cut[rows])
+        np.log(ratio, out=change[rows])
+        return float(np.sum(probability[rows][cut[rows]]))
+
+    limited = summed(limit, planes, size)
+    change = _calm(change, cut, scheme.grid.periodic)
+    np.subtract(psi, change, out=change)
+    return _Step(normalise(change, scheme.grid), balanced, limited, correction.cycles, correction.solver)
+
+
+def _add(field: FaceField, other: FaceField, share: float) -> None:
+    """A share of the sum of two fields, in the arrays of the first."""
+    for component, more in zip(field.components, other.components, strict=True):
+
+        def piece(rows: slice, component: Array = component, more: Array = more) -> None:
+            component[rows] += more[rows]
+            component[rows] *= share
+
+        in_pieces(piece, component.shape[0], component.size)
 
 
 def _calm(change: Array, cut: NDArray[np.bool_], periodic: tuple[bool, ...]) -> Array:

@@ -14,6 +14,7 @@ from ..fields import FaceField
 from ..grid import Array, Grid
 from ..operators import difference_scale, physical_flux
 from ..process import DiffusionProcess
+from .newton import distance
 from .richardson import SAFETY, SECOND_ORDER, estimated_error
 from .transfer import prolong, restrict_cells, restrict_faces
 
@@ -231,13 +232,8 @@ def _compare(fine: Grade, coarse: Grade) -> None:
     """Changes from ``coarse`` to ``fine``."""
     grid = coarse.grid
     phi, flux = restrict_cells(fine.answer.phi, fine.grid), restrict_faces(fine.answer.flux, grid.reference)
-    fine.density_change = _distance(phi, coarse.answer.phi, grid)
+    fine.density_change = distance(phi, coarse.answer.phi, grid)
     fine.current_change = currents.total_current(physical_flux(flux - coarse.answer.flux, grid))
-
-
-def _distance(phi: Array, other: Array, grid: Grid) -> float:
-    """∫|p − p'|."""
-    return float(np.sum(np.abs(np.exp(-phi) - np.exp(-other)) * grid.cell_volumes))
 
 
 def wall_mass(probability: Array, grid: Grid, names: tuple[str, ...]) -> dict[str, float]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..grid import Array
 from ..kernels import multigrid as kernel
-from .threads import in_planes
+from ..threads import in_planes
 
 LARGEST_COARSEST = 300  # cells: its inverse is applied 2^levels times a cycle
 NO_SHARE = 1e-26  # of an aggregate's probability: below, a cell's balance does not show in that of its aggregate

@@ -11,7 +11,7 @@ from ..fields import FaceField
 from ..grid import Array
 from ..kernels import flux as kernel
 from ..operators import FaceCoefficients
-from .threads import in_planes
+from ..threads import in_planes
 
 # Two axes of a plane are the first and the last of the kernels' three, so that the innermost loop is long.
 AXES = {1: (2,), 2: (0, 2), 3: (0, 1, 2)}

@@ -1,0 +1,63 @@
+"""Work on large grids shared between two threads: kernels plane by plane, NumPy's in pieces that stay in the cache."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import lru_cache
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+WORTH_SHARING = 2**16  # cells: a kernel takes about a millisecond there, handing half of it over 50 µs
+PIECE = 2**16  # cells: with fewer the two threads wait for each other, with more the parts of an expression leave the cache
+
+
+def workers(cells: int) -> int:
+    """Threads for a transform of so many cells."""
+    return 2 if cells >= WORTH_SHARING and _helper() is not None else 1
+
+
+@lru_cache(maxsize=1)
+def _helper() -> ThreadPoolExecutor | None:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return ThreadPoolExecutor(1, "fokkerplanck") if cores > 1 else None
+
+
+def in_planes(kernel: Callable[..., None], planes: int, cells: int, *arguments: Any) -> None:
+    """Call ``kernel(*arguments, start, stop)`` on ranges that cover ``planes``; the kernel may write to its own only."""
+    helper = _helper() if cells >= WORTH_SHARING else None
+    if helper is None or planes < 2:
+        kernel(*arguments, 0, planes)
+        return
+    middle = planes // 2
+    other = helper.submit(copy_context().run, kernel, *arguments, middle, planes)  # with NumPy's settings for errors
+    try:
+        kernel(*arguments, 0, middle)
+    finally:
+        other.result()
+
+
+def in_pieces(function: Callable[[slice], T], planes: int, cells: int) -> list[T]:
+    """``function`` of slices that make up ``planes``, and what it returned for each, in order.
+
+    For expressions of many operations, whose parts then never leave the cache. The pieces depend on the grid alone, so that
+    neither do sums of them depend on the number of threads.
+    """
+    pieces = min(planes, -(-cells // PIECE))
+    ends = [planes * i // pieces for i in range(pieces + 1)] if pieces else [0]
+    done: list[Any] = [None] * pieces
+
+    def some(start: int, stop: int) -> None:
+        for i in range(start, stop):
+            done[i] = function(slice(ends[i], ends[i + 1]))
+
+    in_planes(some, pieces, cells)
+    return done
+
+
+def summed(function: Callable[[slice], float], planes: int, cells: int) -> float:
+    """The sum of what ``function`` returns for all pieces."""
+    return float(sum(in_pieces(function, planes, cells)))
