@@ -234,7 +234,7 @@ def _widened(cells: NDArray[np.bool_], periodic: tuple[bool, ...]) -> NDArray[np
     """With all neighbours, those across edges and corners too."""
     for axis, ring in enumerate(periodic):
         lines = np.moveaxis(cells, axis, 0)
-        wider = lines.copy()
+        wider = lines.copy(order="K")
         wider[1:] |= lines[:-1]
         wider[:-1] |= lines[1:]
         if ring:

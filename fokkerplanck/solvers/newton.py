@@ -199,7 +199,7 @@ def negligible(phi: Array, grid: Grid) -> NDArray[np.bool_]:
     near = ~(phi > phi.min() + NEGLIGIBLE)
     for axis in (a for a in range(grid.dim) if not near.all()):
         here = np.moveaxis(near, axis, 0)
-        wide = here.copy()
+        wide = here.copy(order="K")
         wide[1:] |= here[:-1]
         wide[:-1] |= here[1:]
         if grid.periodic[axis]:

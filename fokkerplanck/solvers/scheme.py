@@ -101,7 +101,7 @@ class Scheme:
         probability = probability.reshape(self.shape)
         total = 0.0
         for axis in self.axes:
-            forms = np.moveaxis(self.regular[axis], axis, 0).copy()
+            forms = np.moveaxis(self.regular[axis], axis, 0).copy(order="K")
             forms[-1] = forms[0] if self.periodic[axis] else True  # a wall face carries exactly nothing
             forms[0] = forms[-1]
             p = np.moveaxis(probability, axis, 0)
