@@ -32,9 +32,9 @@ def averages(cells: Array, axis: int, periodic: bool) -> Array:
     return _along(_averages, cells, axis, periodic, ())
 
 
-def between(cells: Array, axis: int) -> Array:
+def between(cells: Array, axis: int, *, out: Array | None = None) -> Array:
     """The mean of the cells beside every face; at both ends the nearest, whatever the boundary."""
-    return _along(_between, cells, axis, False, ())
+    return _along(_between, cells, axis, False, (), out)
 
 
 def to_faces(cells: Array, axis: int, periodic: bool, order: int = 4) -> Array:

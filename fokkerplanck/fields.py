@@ -13,7 +13,7 @@ from .differences import to_centers, to_faces, to_means, to_points
 from .errors import InvalidInput
 from .grid import Array, Grid
 from .maps import Uniform
-from .threads import in_pieces
+from .threads import in_pieces, shared
 
 SEAM = 1e-9  # relative mismatch of a function round a ring: round-off of x ± a period, a million times over
 
@@ -189,14 +189,14 @@ class FaceField:
 
     def __sub__(self, other: FaceField) -> FaceField:
         pairs = zip(self.components, other.components, strict=True)
-        return FaceField(self.grid, tuple(_shared(np.subtract, f, g) for f, g in pairs))
+        return FaceField(self.grid, tuple(shared(np.subtract, f, g) for f, g in pairs))
 
     def __add__(self, other: FaceField) -> FaceField:
         pairs = zip(self.components, other.components, strict=True)
-        return FaceField(self.grid, tuple(_shared(np.add, f, g) for f, g in pairs))
+        return FaceField(self.grid, tuple(shared(np.add, f, g) for f, g in pairs))
 
     def __mul__(self, factor: float) -> FaceField:
-        return FaceField(self.grid, tuple(_shared(np.multiply, c, factor) for c in self.components))
+        return FaceField(self.grid, tuple(shared(np.multiply, c, factor) for c in self.components))
 
     def centered(self) -> Array:
         """Vectors at the cell centres, sixth order, from components that are means over their faces; shape (d, *shape)."""
@@ -297,17 +297,6 @@ _CURL_OF_FACES = {
     2: (((1, 0), (0, 1)),),
     3: tuple((((a + 2) % 3, (a + 1) % 3), ((a + 1) % 3, (a + 2) % 3)) for a in range(3)),
 }
-
-
-def _shared(function: np.ufunc, first: Array, second: Array | float) -> Array:
-    """A function of two arrays, or of an array and a number, computed by two threads."""
-    out = np.empty(first.shape)
-
-    def piece(rows: slice) -> None:
-        function(first[rows], second if isinstance(second, float) else second[rows], out=out[rows])
-
-    in_pieces(piece, out.shape[0], out.size)
-    return out
 
 
 def across(values: Array, axis: int, grid: Grid) -> Array:

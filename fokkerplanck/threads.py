@@ -9,7 +9,11 @@ from contextvars import copy_context
 from functools import lru_cache
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 T = TypeVar("T")
+Array = NDArray[np.float64]
 
 WORTH_SHARING = 2**16  # cells: a kernel takes about a millisecond there, handing half of it over 50 µs
 PIECE = 2**16  # cells: with fewer the two threads wait for each other, with more the parts of an expression leave the cache
@@ -61,3 +65,15 @@ def in_pieces(function: Callable[[slice], T], planes: int, cells: int) -> list[T
 def summed(function: Callable[[slice], float], planes: int, cells: int) -> float:
     """The sum of what ``function`` returns for all pieces."""
     return float(sum(in_pieces(function, planes, cells)))
+
+
+def shared(function: Callable[..., Any], *arguments: Any, out: Array | None = None) -> Array:
+    """A function of NumPy of arrays of one shape and of numbers, into ``out`` if there is one, which may be one of them."""
+    shape = next(a.shape for a in arguments if isinstance(a, np.ndarray))
+    target = np.empty(shape) if out is None else out
+
+    def piece(rows: slice) -> None:
+        function(*(a[rows] if isinstance(a, np.ndarray) else a for a in arguments), out=target[rows])
+
+    in_pieces(piece, target.shape[0], target.size)
+    return target

@@ -76,14 +76,7 @@ class Jacobian:
     @cached_property
     def probability(self) -> Array:
         """Of every cell, where the derivative was taken."""
-        out, volume = np.empty(self.phi.shape), self.scheme.grid.cell_volume
-
-        def piece(rows: slice) -> None:
-            np.exp(-self.phi[rows], out=out[rows])
-            out[rows] *= volume
-
-        in_pieces(piece, out.shape[0], out.size)
-        return out
+        return self.scheme.probability(self.phi)
 
     def over_density(self, outflow: Array) -> Array:
         """An outflow of every cell over its density, in its place; zero in held cells."""

@@ -26,7 +26,7 @@ from ..poisson import divergence_free
 from .correction import Jacobian
 from .newton import distance, negligible, normalise
 from .scheme import Scheme
-from ..threads import in_pieces, in_planes, summed
+from ..threads import in_pieces, in_planes, shared, summed
 
 # Reduction of the residual by the cycles for the correction, whose remainder the estimate sees, and for the estimate itself.
 THOROUGH, ROUGH = 3e-3, 1e-1
@@ -143,7 +143,7 @@ def correct(
     doubts = fluxes.doubts(better.psi)
     if total_current(doubts) > NOTICED * total_current(flux - better.flux):
         check = _step(jacobian, flux + doubts, better.psi, ROUGH)
-    density = np.exp(-better.psi)
+    density = shared(_decaying, better.psi)
     defect = abs(_mass(density, grid) - 1.0)
     current = total_current(physical_flux(better.flux, grid))
     return Corrected(
@@ -162,6 +162,11 @@ def correct(
         cycles=sum(s.cycles for s in steps) + best.cycles + (check.cycles if check is not best else 0),
         solver=best.solver,
     )
+
+
+def _decaying(phi: Array, out: Array) -> None:
+    """e^{−Φ}."""
+    np.exp(np.negative(phi, out=out), out=out)
 
 
 def _moved(velocity: Array, density: Array, axis: int) -> float:
@@ -273,15 +278,13 @@ class _Fluxes:
         components = []
         for a in range(grid.dim):
             ring = grid.periodic[a]
-            value, values = to_faces(phi, a, ring, order), velocity[a].copy()
+            value, rises = to_faces(phi, a, ring, order), []
             for m, tensor in enumerate(diffusion[a]):
-                if m != a and not tensor.any():
-                    continue
-                rise = face_slopes(phi, a, ring, order) if m == a else slopes(value, m, grid.periodic[m], order)
-                rise *= tensor
-                rise /= grid.spacing[m]
-                values += rise
-            values *= np.exp(np.negative(value, out=value), out=value)
+                if m == a:
+                    rises.append((face_slopes(phi, a, ring, order), tensor, grid.spacing[m]))
+                elif tensor.any():
+                    rises.append((slopes(value, m, grid.periodic[m], order), tensor, grid.spacing[m]))
+            values = _carried(value, velocity[a], rises)
             if not ring:
                 ends = np.moveaxis(values, a, 0)
                 ends[0] = ends[-1] = 0.0
@@ -307,13 +310,13 @@ class _Fluxes:
         steps = [grid.spacing[m] if isinstance(grid.maps[m], Uniform) else grid.centers(m) for m in axes]
         rows = [np.moveaxis(d, a + 1, 0)[1:-1] for a, d in enumerate(self.coefficients.diffusion)]  # walls hold zeros
         varying = any(np.ptp(row[:, m]) > 0.0 for row in rows for m in axes)
-        rises = [np.gradient(phi, steps[m], axis=m) for m in axes] if varying else []
-        density, components = np.exp(-phi), []
+        rises = [_rises(phi, steps[m], m) for m in axes] if varying else []
+        density, components = shared(_decaying, phi), []
         for a, u in enumerate(self.coefficients.velocity):
             terms = self.coefficients.diffusion[a][: len(rises)]
             weights = np.empty((len(rises), *u.shape))
             for weight, rise in zip(weights, rises, strict=True):
-                weight[...] = between(rise, a)
+                between(rise, a, out=weight)
             out = np.zeros_like(u)
             for m, n in enumerate(u.shape):
                 lines = (prod(u.shape[:m]), n, prod(u.shape[m + 1 :]))
@@ -323,18 +326,52 @@ class _Fluxes:
                     continue
                 each, where = (len(terms), *lines), (first, last, ring, out.reshape(lines))
                 arguments = (u.reshape(lines), terms.reshape(each), weights.reshape(each), *where)
-                in_planes(kernel.doubts, lines[0], u.size, *arguments)
+                planes = lines[0] * (last - first)
+                in_planes(kernel.doubts, planes, u.size, *arguments)
                 if rises and self.coefficients.differenced:  # a jump of D by which its derivative may have missed
                     rate = np.ones_like(u) / grid.along(grid.distances(m) if m == a else grid.widths(m), m)
                     one = (1, *lines)
                     arguments = (np.zeros(lines), terms[m].reshape(one), rate.reshape(one), *where)
-                    in_planes(kernel.doubts, lines[0], u.size, *arguments)
-            out *= between(density, a) * _area(grid, a)
+                    in_planes(kernel.doubts, planes, u.size, *arguments)
+            means = between(density, a)
+            if not grid.uniform:
+                means *= _area(grid, a)
+            out = shared(np.multiply, out, means, out=out)
             if grid.periodic[a]:
                 ends = np.moveaxis(out, a, 0)
                 ends[-1] = ends[0]
             components.append(out)
         return FaceField(grid.reference, tuple(components))
+
+
+def _carried(phi: Array, velocity: Array, rises: list[tuple[Array, Array, float]]) -> Array:
+    """e^{−Φ} (u + Σ_m ``rise_m`` D_m/h_m), in the array of Φ."""
+
+    def piece(rows: slice) -> None:
+        total = velocity[rows].copy()
+        for rise, tensor, step in rises:
+            part = rise[rows] * tensor[rows]
+            part /= step
+            total += part
+        np.exp(np.negative(phi[rows], out=phi[rows]), out=phi[rows])
+        phi[rows] *= total
+
+    in_pieces(piece, phi.shape[0], phi.size)
+    return phi
+
+
+def _rises(phi: Array, steps: float | Array, axis: int) -> Array:
+    """∂Φ along an axis at the cell centres, of second order."""
+    if phi.ndim == 1:
+        return np.asarray(np.gradient(phi, steps))
+    out, across = np.empty(phi.shape), int(axis == 0)  # lines along the axis are not cut
+
+    def piece(lines: slice) -> None:
+        where = (slice(None),) * across + (lines,)
+        out[where] = np.gradient(phi[where], steps, axis=axis)
+
+    in_pieces(piece, phi.shape[across], phi.size)
+    return out
 
 
 def _tails(scheme: Scheme, psi: Array) -> tuple[NDArray[np.bool_], ...]:

@@ -165,7 +165,7 @@ def _newton(scheme: Scheme, phi: Array, linear_solver: str, rough: bool) -> Leve
             raise Stalled(str(error)) from error
         s = correction.s
         cycles += correction.cycles
-        probability = np.exp(-phi) * grid.cell_volume
+        probability = scheme.probability(phi)
         mean = float(np.sum(probability * s))
         size = float(np.sum(probability * np.abs(s - mean)))
         if not np.isfinite(size):
@@ -185,7 +185,7 @@ def _newton(scheme: Scheme, phi: Array, linear_solver: str, rough: bool) -> Leve
         if settled:
             if correction.reduction > 0.0:
                 flux = divergence_free(flux)  # the imbalance that the iterations left
-            mass = scheme.regular_mass(np.exp(-phi) * grid.cell_volume)
+            mass = scheme.regular_mass(scheme.probability(phi))
             return Level(grid, phi, flux, step, cycles, mass, correction.solver, up_to_date=False)
         smallest, since = (size, 0) if size < smallest else (smallest, since + 1)
         if since == PATIENCE:

@@ -11,7 +11,7 @@ from ..fields import FaceField
 from ..grid import Array
 from ..kernels import flux as kernel
 from ..operators import FaceCoefficients
-from ..threads import in_planes
+from ..threads import in_pieces, in_planes, shared, summed
 
 # Two axes of a plane are the first and the last of the kernels' three, so that the innermost loop is long.
 AXES = {1: (2,), 2: (0, 2), 3: (0, 1, 2)}
@@ -47,9 +47,9 @@ class Scheme:
         else:
             self.u, self.d = tuple(np.zeros(f) for f in faces), tuple(np.zeros((3, *f)) for f in faces)
             for a, axis in enumerate(self.axes):
-                self.u[axis][...] = coefficients.velocity[a].reshape(faces[axis])
+                shared(np.positive, coefficients.velocity[a].reshape(faces[axis]), out=self.u[axis])
                 for m, other in enumerate(self.axes):
-                    self.d[axis][other] = coefficients.diffusion[a][m].reshape(faces[axis])
+                    shared(np.positive, coefficients.diffusion[a][m].reshape(faces[axis]), out=self.d[axis][other])
         self.regular = tuple(np.zeros(f, dtype=np.bool_) for f in faces)
         self.w = tuple(np.zeros(f) for f in faces)
         self._slope = np.zeros((3, *self.shape))
@@ -96,6 +96,17 @@ class Scheme:
     def _over(self, function: Any, phi: Array, *arguments: Any) -> None:
         in_planes(function, self.shape[0], phi.size, phi, *arguments)
 
+    def probability(self, phi: Array) -> Array:
+        """e^{−Φ} × cell volume."""
+        out, volume = np.empty(phi.shape), self.grid.cell_volume
+
+        def piece(rows: slice) -> None:
+            np.exp(-phi[rows], out=out[rows])
+            out[rows] *= volume
+
+        in_pieces(piece, phi.shape[0], phi.size)
+        return out
+
     def regular_mass(self, probability: Array) -> float:
         """Mean over a cell's faces of whether they are regular, weighted with probability."""
         probability = probability.reshape(self.shape)
@@ -104,8 +115,13 @@ class Scheme:
             forms = np.moveaxis(self.regular[axis], axis, 0).copy(order="K")
             forms[-1] = forms[0] if self.periodic[axis] else True  # a wall face carries exactly nothing
             forms[0] = forms[-1]
-            p = np.moveaxis(probability, axis, 0)
-            total += 0.5 * float(np.sum(p * forms[:-1]) + np.sum(p * forms[1:]))
+            before, behind = (np.moveaxis(f, 0, axis) for f in (forms[:-1], forms[1:]))
+
+            def piece(rows: slice, before: Any = before, behind: Any = behind) -> float:
+                p = probability[rows]
+                return float(np.sum(p * before[rows]) + np.sum(p * behind[rows]))
+
+            total += 0.5 * summed(piece, self.shape[0], probability.size)
         return total / len(self.axes)
 
     def flux(self, phi: Array, s: Array) -> FaceField:
