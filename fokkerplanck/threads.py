@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -37,7 +37,8 @@ def in_planes(kernel: Callable[..., None], planes: int, cells: int, *arguments: 
         kernel(*arguments, 0, planes)
         return
     middle = planes // 2
-    other = helper.submit(copy_context().run, kernel, *arguments, middle, planes)  # with NumPy's settings for errors
+    inherited = partial(copy_context().run, kernel)  # NumPy's settings for errors among it
+    other = helper.submit(inherited, *arguments, middle, planes)
     try:
         kernel(*arguments, 0, middle)
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..grid import Array
 from ..kernels import multigrid as kernel
-from ..threads import in_planes
+from ..threads import in_pieces, in_planes, shared, summed
 
 LARGEST_COARSEST = 300  # cells: its inverse is applied 2^levels times a cycle
 NO_SHARE = 1e-26  # of an aggregate's probability: below, a cell's balance does not show in that of its aggregate
@@ -50,7 +51,7 @@ class Stencil:
 
     def __call__(self, v: Array) -> Array:
         """Matrix times vector."""
-        self.cells[...] = v.reshape(self.shape)
+        shared(np.positive, v.reshape(self.shape), out=self.cells)
         self.fill_ghosts()
         out = np.empty(self.shape)
         in_planes(kernel.apply, self.shape[0], out.size, self.links, self.strides, self.vector, self.pad, out)
@@ -181,9 +182,9 @@ class Multigrid:
     def __call__(self, rhs: Array) -> Array:
         """One W-cycle from zero for the residual ``rhs``, divided by the diagonal as the rows are."""
         top = self.grades[0]
-        top.rhs[...] = rhs.reshape(top.rhs.shape)
+        top.rhs = np.ascontiguousarray(rhs.reshape(top.rhs.shape))
         self._cycle(0, from_zero=True)
-        return top.stencil.cells.reshape(rhs.shape).copy()
+        return shared(np.positive, top.stencil.cells).reshape(rhs.shape)
 
     def _cycle(self, index: int, *, from_zero: bool) -> None:
         grade = self.grades[index]
@@ -268,30 +269,28 @@ def fgmres(
         Weighted residual relative to that of x = 0, of the recurrence.
     steps : int
     """
-    x = np.zeros_like(rhs)
-    residual = weight * rhs
-    start = float(np.linalg.norm(residual))
+    x, size = np.zeros_like(rhs), rhs.size
+    residual = shared(np.multiply, weight, rhs)
+    start = _norm(residual)
     if start == 0.0:
         return x, 0.0, 0
+    scaled = np.empty_like(rhs)
     done, norm = 0, start
     while done < max_steps and norm > rtol * start:
         count = min(restart, max_steps - done)
-        basis = np.empty((count + 1, rhs.size))
-        directions: list[Array] = []
+        basis, directions = [shared(np.divide, residual, norm, out=residual)], []
         upper = np.zeros((count + 1, count))
         rotations = np.zeros((count, 2))
         g = np.zeros(count + 1)
         g[0] = norm
-        np.divide(residual, norm, out=basis[0])
         k = 0
         while k < count and norm > rtol * start:
-            z = preconditioner(basis[k] / weight)
+            z = preconditioner(shared(np.divide, basis[k], weight, out=scaled))
             w = matrix(z)
-            w *= weight
             directions.append(z)
-            h = basis[: k + 1] @ w
-            w -= h @ basis[: k + 1]
-            length = float(np.linalg.norm(w))
+            w = shared(np.multiply, w, weight, out=w)
+            h = np.sum(in_pieces(partial(_products, basis, w), size, size), axis=0)
+            length = float(np.sqrt(summed(partial(_without, basis, h, w), size, size)))
             column = np.append(h, length)
             for i in range(k):
                 c, s = rotations[i]
@@ -307,14 +306,34 @@ def fgmres(
             norm = abs(float(g[k + 1]))
             k += 1
             if length > 0.0:
-                np.divide(w, length, out=basis[k])
+                basis.append(shared(np.divide, w, length, out=w))
         if k == 0:
             break
         y = sla.solve_triangular(upper[:k, :k], g[:k])
-        for factor, z in zip(y, directions, strict=False):
-            x += factor * z
+        in_pieces(partial(_combine, directions[:k], y, x), size, size)
         done += k
         if norm > rtol * start and done < max_steps:
-            residual = weight * (rhs - matrix(x))
-            norm = float(np.linalg.norm(residual))
+            residual = shared(np.subtract, rhs, matrix(x))
+            norm = _norm(shared(np.multiply, residual, weight, out=residual))
     return x, norm / start, done
+
+
+def _norm(vector: Array) -> float:
+    return float(np.sqrt(summed(lambda part: float(vector[part] @ vector[part]), vector.size, vector.size)))
+
+
+def _products(basis: list[Array], w: Array, part: slice) -> Array:
+    return np.array([b[part] @ w[part] for b in basis])
+
+
+def _without(basis: list[Array], products: Array, w: Array, part: slice) -> float:
+    """Take the basis out of a part of w; the square of what is left."""
+    rest = w[part]
+    for factor, b in zip(products, basis, strict=True):
+        rest -= factor * b[part]
+    return float(rest @ rest)
+
+
+def _combine(directions: list[Array], factors: Array, x: Array, part: slice) -> None:
+    for factor, z in zip(factors, directions, strict=True):
+        x[part] += factor * z[part]
