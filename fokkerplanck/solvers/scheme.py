@@ -45,11 +45,12 @@ class Scheme:
         if grid.dim == 3:
             self.u, self.d = coefficients.velocity, coefficients.diffusion
         else:
-            self.u, self.d = tuple(np.zeros(f) for f in faces), tuple(np.zeros((3, *f)) for f in faces)
+            u, self.d = [np.zeros(f) for f in faces], tuple(np.zeros((3, *f)) for f in faces)
             for a, axis in enumerate(self.axes):
-                shared(np.positive, coefficients.velocity[a].reshape(faces[axis]), out=self.u[axis])
+                u[axis] = coefficients.velocity[a].reshape(faces[axis])
                 for m, other in enumerate(self.axes):
                     shared(np.positive, coefficients.diffusion[a][m].reshape(faces[axis]), out=self.d[axis][other])
+            self.u = tuple(u)
         self.regular = tuple(np.zeros(f, dtype=np.bool_) for f in faces)
         self.w = tuple(np.zeros(f) for f in faces)
         self._slope = np.zeros((3, *self.shape))
