@@ -83,7 +83,9 @@ def _along(
     period = min(n, n + more) if periodic else 0
     contiguous = np.ascontiguousarray(values, dtype=float).reshape(lines)
     places = lines[0] * (n + more)
-    in_planes(kernel.weigh, places, out.size, contiguous, *weights, shift, period, out.reshape(lines[0], n + more, lines[2]))
+    in_planes(
+        kernel.weigh, places, out.size, contiguous, *weights, shift, period, out.reshape(lines[0], n + more, lines[2])
+    )
     return out
 
 

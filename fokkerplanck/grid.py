@@ -337,14 +337,27 @@ class Grid:
         planes : slice
             Of the first axis.
         points : ndarray, shape (d, planes, ...)
+            The next ones are written over them.
+
+        Examples
+        --------
+        >>> grid = Grid(Box([0, 0], [4, 4]), (4, 4))
+        >>> total = np.empty(grid.shape)
+        >>> for planes, x in grid.slabs():
+        ...     total[planes] = x[0] + x[1]
+        >>> total[0].tolist()
+        [1.0, 2.0, 3.0, 4.0]
         """
         lines = [self.centers(a) for a in range(self.dim)]
         if axis is not None:
             lines[axis] = self.edges(axis) if self.periodic[axis] else self.edges(axis)[1:-1]
         step = max(1, round(BLOCK / math.prod(line.size for line in lines[1:])))
+        room = self._lattice([lines[0][:step], *lines[1:]])
         for start in range(0, lines[0].size, step):
             planes = slice(start, min(start + step, lines[0].size))
-            yield planes, self._lattice([lines[0][planes], *lines[1:]])
+            points = room[:, : planes.stop - start]
+            points[0] = self.along(lines[0][planes], 0)
+            yield planes, points
 
     def edge_shape(self, axis: int) -> tuple[int, ...]:
         """Shape of an array on the edges along one axis: cells along it, nodes along the others; along none, on the nodes."""

@@ -16,7 +16,9 @@ T = TypeVar("T")
 Array = NDArray[np.float64]
 
 WORTH_SHARING = 2**16  # cells: a kernel takes about a millisecond there, handing half of it over 50 µs
-PIECE = 2**16  # cells: with fewer the two threads wait for each other, with more the parts of an expression leave the cache
+PIECE = (
+    2**16
+)  # cells: with fewer the two threads wait for each other, with more the parts of an expression leave the cache
 
 
 def workers(cells: int) -> int:

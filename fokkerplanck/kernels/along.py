@@ -23,7 +23,7 @@ def weigh(values, first, middle, last, shift, period, out, start, stop):
     Without a period the rows of ``first`` and ``last`` are the weights for the first and last places of ``out``, of the
     first and last values as far as they go. The range counts places of all lines, one line after the other.
     """
-    before, places, after = out.shape
+    places, after = out.shape[1:]
     length, width = values.shape[1], middle.size
     low, high = first.shape[0], places - last.shape[0]
     if period > 0:

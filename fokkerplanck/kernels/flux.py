@@ -181,7 +181,7 @@ def velocities(axis, faces, phi, slope, u, d, spacing, regular, w, v, by_left, b
 
 @njit(**OPTIONS)
 def add_compact_slopes(s, z, y, first, m, h, periodic, out):
-    """Add ∂_m s of a row of cells: central, or to the one neighbour at a wall; the form that ``balance`` differentiates with."""
+    """Add ∂_m s of a row of cells: central, or to the one neighbour at a wall; as ``balance`` differentiates."""
     n, count = s.shape[m], len(out)
     if m < 2:
         i = z if m == 0 else y
@@ -381,7 +381,9 @@ def upwind_rates(shape, d, spacing, periodic, w, place, rates):
                         continue
                     l0, l1, l2 = i0 - (axis == 0), i1 - (axis == 1), i2 - (axis == 2)
                     if i == 0:
-                        l0, l1, l2 = (n - 1, i1, i2) if axis == 0 else ((i0, n - 1, i2) if axis == 1 else (i0, i1, n - 1))
+                        l0, l1, l2 = (
+                            (n - 1, i1, i2) if axis == 0 else ((i0, n - 1, i2) if axis == 1 else (i0, i1, n - 1))
+                        )
                     daa = d[axis][axis, i0, i1, i2]
                     cell = place[(i0 * shape[1] + i1) * shape[2] + i2]
                     below = place[(l0 * shape[1] + l1) * shape[2] + l2]

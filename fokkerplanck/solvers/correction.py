@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from ..grid import Array
 from ..kernels import flux as kernel
+from ..threads import in_pieces, in_planes
 from .linear import NOT_FINITE, Factorised, SingularSystem, solve_pardiso, stencil_matrix
 from .multigrid import Multigrid, Stencil, fgmres
 from .scheme import Scheme
-from ..threads import in_pieces, in_planes
 
 # Cells up to which a factorisation takes less time than cycles do
 LARGEST_DIRECT = {1: 2**40, 2: 2**14, 3: 2**12}

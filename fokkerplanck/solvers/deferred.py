@@ -23,10 +23,10 @@ from ..kernels import high_order as kernel
 from ..maps import Uniform
 from ..operators import FaceCoefficients, physical_coefficients, physical_flux, physical_log_density
 from ..poisson import divergence_free
+from ..threads import in_pieces, in_planes, shared, summed
 from .correction import Jacobian
 from .newton import distance, negligible, normalise
 from .scheme import Scheme
-from ..threads import in_pieces, in_planes, shared, summed
 
 # Reduction of the residual by the cycles for the correction, whose remainder the estimate sees, and for the estimate itself.
 THOROUGH, ROUGH = 3e-3, 1e-1

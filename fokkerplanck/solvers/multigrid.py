@@ -109,7 +109,16 @@ class _Grade:
                 entries, from_zero = self.before if from_zero else self.others, False
                 arguments: tuple[Any, ...]
                 if self.by_points:
-                    arguments = (kernel.relax_points, planes, self.rhs.size, *matrix, entries, *unknowns, parity, forward)
+                    arguments = (
+                        kernel.relax_points,
+                        planes,
+                        self.rhs.size,
+                        *matrix,
+                        entries,
+                        *unknowns,
+                        parity,
+                        forward,
+                    )
                 elif line:
                     pivots = self.pivots[0]
                     arguments = (kernel.relax_rows, planes, self.rhs.size, *matrix, entries, pivots, *unknowns, parity)
