@@ -143,7 +143,7 @@ class Scheme:
         )
 
     def balance(self, phi: Array, forms: tuple[Any, Any] | None = None) -> tuple[Array, Array]:
-        """Outflow over density of every cell, and the rows of its derivative by s = δp/p; rows[z, y, s, x], the cell itself entry 0."""
+        """Outflow over density of every cell, and its derivative by s = δp/p: rows[z, y, s, x], the cell itself entry 0."""
         phi = phi.reshape(self.shape)
         regular, w = forms or (self.regular, self.w)
         residual, rows = np.empty(self.shape), np.empty((*self.shape[:2], len(self.offsets), self.shape[2]))
