@@ -34,19 +34,19 @@ def fill_ghosts(v, pad, periodic):
 
 
 @njit(**OPTIONS)
-def subtract(total, row, flat, here, offsets, entries):
-    """total −= Σ over ``entries`` of coefficients × neighbours, for a row of cells that starts at ``here``; two at a time."""
+def subtract(total, row, flat, here, offsets, entries, begin=0):
+    """total −= Σ over ``entries`` of coefficients × neighbours, for cells of a row from ``begin`` on, at ``here``; two at a time."""
     n = len(total)
     for e in range(0, len(entries) - 1, 2):
         s, t = entries[e], entries[e + 1]
-        first, second = row[s], row[t]
+        first, second = row[s][begin : begin + n], row[t][begin : begin + n]
         left = flat[here + offsets[s] : here + offsets[s] + n]
         right = flat[here + offsets[t] : here + offsets[t] + n]
         for x in range(n):
             total[x] = total[x] - first[x] * left[x] - second[x] * right[x]
     if len(entries) % 2:
         s = entries[-1]
-        first, left = row[s], flat[here + offsets[s] : here + offsets[s] + n]
+        first, left = row[s][begin : begin + n], flat[here + offsets[s] : here + offsets[s] + n]
         for x in range(n):
             total[x] -= first[x] * left[x]
 
@@ -161,18 +161,18 @@ def relax_columns(links, offsets, entries, ends, pivots, rhs, v, pad, parity, st
     total = np.empty(stop - start)
     for z in range(nz):
         here = (z + pad[0]) * width + pad[2] + start
-        row = links[z, 0, :, start:stop]
-        total[:] = rhs[z, 0, start:stop]
-        subtract(total, row, flat, here, offsets, entries)
+        row = links[z, 0]
+        total[:] = rhs[z, 0][start:stop]
+        subtract(total, row, flat, here, offsets, entries, start)
         if z == nz - 1:
             for x in range(stop - start):
-                total[x] -= row[ends[1], x] * flat[here + width + x]
-        coupling, pivot = row[ends[0]], pivots[z, start:stop]
+                total[x] -= row[ends[1], start + x] * flat[here + width + x]
+        coupling, pivot = row[ends[0]][start:stop], pivots[z][start:stop]
         for x in range((start + parity) % 2, stop - start, 2):
             flat[here + x] = pivot[x] * (total[x] - coupling[x] * flat[here - width + x])
     for z in range(nz - 2, -1, -1):
         here = (z + pad[0]) * width + pad[2] + start
-        coupling, pivot = links[z, 0, ends[1], start:stop], pivots[z, start:stop]
+        coupling, pivot = links[z, 0, ends[1]][start:stop], pivots[z][start:stop]
         for x in range((start + parity) % 2, stop - start, 2):
             flat[here + x] -= pivot[x] * coupling[x] * flat[here + width + x]
 

@@ -317,7 +317,7 @@ class _Fluxes:
             weights = np.empty((len(rises), *u.shape))
             for weight, rise in zip(weights, rises, strict=True):
                 between(rise, a, out=weight)
-            out = np.zeros_like(u)
+            out = np.zeros(u.shape)
             for m, n in enumerate(u.shape):
                 lines = (prod(u.shape[:m]), n, prod(u.shape[m + 1 :]))
                 ring = grid.periodic[m]
@@ -379,11 +379,12 @@ def _tails(scheme: Scheme, psi: Array) -> tuple[NDArray[np.bool_], ...]:
     out, low = [], psi.reshape(scheme.shape) - psi.min() - TAIL > 0.0
     for a, axis in enumerate(scheme.axes):
         cells, forms = np.moveaxis(low, axis, 0), np.moveaxis(scheme.regular[axis], axis, 0)
-        faces = np.zeros(forms.shape, dtype=np.bool_)
+        tail = np.zeros(scheme.regular[axis].shape, dtype=np.bool_)
+        faces = np.moveaxis(tail, axis, 0)
         faces[1:-1] = (cells[1:] & cells[:-1]) & ~forms[1:-1]
         if scheme.periodic[axis]:
             faces[0] = faces[-1] = (cells[0] & cells[-1]) & ~forms[0]
-        out.append(np.moveaxis(faces, 0, axis).reshape(scheme.grid.face_shape(a)))
+        out.append(tail.reshape(scheme.grid.face_shape(a)))
     return tuple(out)
 
 

@@ -278,7 +278,7 @@ def fgmres(
         Weighted residual relative to that of x = 0, of the recurrence.
     steps : int
     """
-    x, size = np.zeros_like(rhs), rhs.size
+    x, size = np.zeros(rhs.size), rhs.size
     residual = shared(np.multiply, weight, rhs)
     start = _norm(residual)
     if start == 0.0:

@@ -84,7 +84,7 @@ class Scheme:
     def slower(self, phi: Array, fastest: float) -> tuple[Any, Any]:
         """Forms and cross drift with faces above the cell Péclet number ``fastest`` linear too; the own where none is."""
         phi = phi.reshape(self.shape)
-        regular, w = tuple(np.zeros_like(r) for r in self.regular), tuple(np.zeros_like(w) for w in self.w)
+        regular, w = tuple(np.zeros(r.shape, np.bool_) for r in self.regular), tuple(np.zeros(w.shape) for w in self.w)
         forms = (np.inf, fastest, np.inf, regular, w)
         self._over(kernel.freeze, phi, self._slopes(phi), self.u, self.d, self.spacing, self.periodic, *forms)
         if not any((own > slow).any() for own, slow in zip(self.regular, regular, strict=True)):
@@ -135,7 +135,7 @@ class Scheme:
 
     def _fluxes(self, phi: Array, s: Array, own: float) -> FaceField:
         phi, s = phi.reshape(self.shape), s.reshape(self.shape)
-        currents = tuple(np.zeros_like(u) for u in self.u)
+        currents = tuple(np.zeros(u.shape) for u in self.u)
         arguments = (s, self.u, self.d, self.spacing, self.periodic, self.regular, self.w, own, currents)
         self._over(kernel.fluxes, phi, self._slopes(phi), *arguments)
         return FaceField(
