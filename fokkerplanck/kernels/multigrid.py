@@ -35,7 +35,7 @@ def fill_ghosts(v, pad, periodic):
 
 @njit(**OPTIONS)
 def subtract(total, row, flat, here, offsets, entries, begin=0):
-    """total −= Σ over ``entries`` of coefficients × neighbours, for cells of a row from ``begin`` on, at ``here``; two at a time."""
+    """total −= Σ over ``entries`` of coefficients × neighbours, for cells of a row from ``begin`` on; two entries at a time."""
     n = len(total)
     for e in range(0, len(entries) - 1, 2):
         s, t = entries[e], entries[e + 1]
