@@ -24,7 +24,7 @@ def in_blocks(function: Field, x: Array) -> Array:
     """``function(x)`` computed on a cache-sized block of points at a time."""
     points = np.asarray(x, dtype=float)
     flat = points.reshape(points.shape[0], -1)
-    if flat.shape[1] <= BLOCK:
+    if flat.shape[1] < 2 * BLOCK:
         return np.asarray(function(points))
     out: Any = None
     for start in range(0, flat.shape[1], BLOCK):

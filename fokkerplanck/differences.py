@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .kernels import along as kernel
+from .threads import in_planes
 
 Array = NDArray[np.float64]
 
@@ -31,9 +32,9 @@ def averages(cells: Array, axis: int, periodic: bool) -> Array:
     return _along(_averages, cells, axis, periodic, ())
 
 
-def between(cells: Array, axis: int) -> Array:
+def between(cells: Array, axis: int, *, out: Array | None = None) -> Array:
     """The mean of the cells beside every face; at both ends the nearest, whatever the boundary."""
-    return _along(_between, cells, axis, False, ())
+    return _along(_between, cells, axis, False, (), out)
 
 
 def to_faces(cells: Array, axis: int, periodic: bool, order: int = 4) -> Array:
@@ -46,9 +47,9 @@ def face_slopes(cells: Array, axis: int, periodic: bool, order: int = 4) -> Arra
     return _along(_face_slopes, cells, axis, periodic, (order,))
 
 
-def to_centers(faces: Array, axis: int, periodic: bool, order: int = 4) -> Array:
+def to_centers(faces: Array, axis: int, periodic: bool, order: int = 4, *, out: Array | None = None) -> Array:
     """Values at the cell centres, interpolated from the faces normal to an axis, of which a ring stores its first twice."""
-    return _along(_to_centers, faces, axis, periodic, (order,))
+    return _along(_to_centers, faces, axis, periodic, (order,), out)
 
 
 def slopes(points: Array, axis: int = 0, periodic: bool = False, order: int = 6) -> Array:
@@ -61,19 +62,30 @@ def to_means(points: Array, axis: int, periodic: bool, order: int) -> Array:
     return _along(_with_differences, points, axis, periodic, (TO_MEAN[order], order))
 
 
-def to_points(means: Array, axis: int, periodic: bool, order: int) -> Array:
+def to_points(means: Array, axis: int, periodic: bool, order: int, *, out: Array | None = None) -> Array:
     """Values at the centres of the cells along an axis, from the means over them."""
-    return _along(_with_differences, means, axis, periodic, (TO_POINT[order], order))
+    return _along(_with_differences, means, axis, periodic, (TO_POINT[order], order), out)
 
 
-def _along(rule: Callable[..., Array], values: Array, axis: int, periodic: bool, settings: tuple[Any, ...]) -> Array:
-    """A rule for lines, done along an axis by a kernel with the weights that the rule has."""
+def _along(
+    rule: Callable[..., Array],
+    values: Array,
+    axis: int,
+    periodic: bool,
+    settings: tuple[Any, ...],
+    out: Array | None = None,
+) -> Array:
+    """A rule for lines, done along an axis by a kernel with the weights that the rule has; into ``out`` if there is one."""
     n, before, after = values.shape[axis], values.shape[:axis], values.shape[axis + 1 :]
     more, shift, *weights = _weights(rule, LONG if periodic else min(n, LONG), periodic, settings)
-    out, lines = np.empty((*before, n + more, *after)), (prod(before), n, prod(after))
+    lines = (prod(before), n, prod(after))
+    out = np.empty((*before, n + more, *after)) if out is None else out
     period = min(n, n + more) if periodic else 0
     contiguous = np.ascontiguousarray(values, dtype=float).reshape(lines)
-    kernel.weigh(contiguous, *weights, shift, period, out.reshape(lines[0], n + more, lines[2]))
+    places = lines[0] * (n + more)
+    in_planes(
+        kernel.weigh, places, out.size, contiguous, *weights, shift, period, out.reshape(lines[0], n + more, lines[2])
+    )
     return out
 
 

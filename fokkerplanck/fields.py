@@ -13,6 +13,7 @@ from .differences import to_centers, to_faces, to_means, to_points
 from .errors import InvalidInput
 from .grid import Array, Grid
 from .maps import Uniform
+from .threads import in_pieces, shared
 
 SEAM = 1e-9  # relative mismatch of a function round a ring: round-off of x ± a period, a million times over
 
@@ -137,9 +138,19 @@ class FaceField:
 
     def divergence(self) -> Array:
         """∇·F of each cell: the sum of its outward fluxes per volume, shape ``grid.shape``."""
-        total = inside(self.components[0], 0, self.grid)
-        for axis in range(1, self.grid.dim):
-            total += inside(self.components[axis], axis, self.grid)
+        grid, total = self.grid, np.empty(self.grid.shape)
+        over = [grid.along(1.0 / grid.widths(a), a) for a in range(grid.dim)]
+
+        def piece(rows: slice) -> None:
+            for axis, component in enumerate(self.components):
+                rise = np.diff(component[rows.start : rows.stop + (axis == 0)], axis=axis)
+                rise *= over[axis][rows] if axis == 0 else over[axis]
+                if axis == 0:
+                    total[rows] = rise
+                else:
+                    total[rows] += rise
+
+        in_pieces(piece, grid.shape[0], grid.size)
         return total
 
     def curl(self) -> EdgeField:
@@ -177,30 +188,33 @@ class FaceField:
         return float(np.max([(c.max(), -c.min()) for c in self.components]))  # NaN if there is one
 
     def __sub__(self, other: FaceField) -> FaceField:
-        return FaceField(self.grid, tuple(f - g for f, g in zip(self.components, other.components, strict=True)))
+        pairs = zip(self.components, other.components, strict=True)
+        return FaceField(self.grid, tuple(shared(np.subtract, f, g) for f, g in pairs))
 
     def __add__(self, other: FaceField) -> FaceField:
-        return FaceField(self.grid, tuple(f + g for f, g in zip(self.components, other.components, strict=True)))
+        pairs = zip(self.components, other.components, strict=True)
+        return FaceField(self.grid, tuple(shared(np.add, f, g) for f, g in pairs))
 
     def __mul__(self, factor: float) -> FaceField:
-        return FaceField(self.grid, tuple(factor * c for c in self.components))
+        return FaceField(self.grid, tuple(shared(np.multiply, c, factor) for c in self.components))
 
     def centered(self) -> Array:
         """Vectors at the cell centres, sixth order, from components that are means over their faces; shape (d, *shape)."""
-        grid, vectors = self.grid, []
+        grid, vectors = self.grid, np.empty((self.grid.dim, *self.grid.shape))
         for axis, component in enumerate(self.components):
             others = [a for a in range(grid.dim) if a != axis]
             values = component  # on a stretched grid: × area, which is smooth in the reference coordinates
             for other in others:
                 if not isinstance(grid.maps[other], Uniform):
                     values = values * grid.along(grid.widths(other) / grid.spacing[other], other)
-            values = to_centers(values, axis, grid.periodic[axis], 6)
+            values = to_centers(values, axis, grid.periodic[axis], 6, out=None if others else vectors[axis])
             for other in others:
-                values = to_points(values, other, grid.periodic[other], 6)
+                values = to_points(
+                    values, other, grid.periodic[other], 6, out=vectors[axis] if other == others[-1] else None
+                )
                 if not isinstance(grid.maps[other], Uniform):
-                    values = values / grid.along(grid.stretch(other)[1], other)
-            vectors.append(values)
-        return np.stack(vectors)
+                    values /= grid.along(grid.stretch(other)[1], other)
+        return vectors
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ edges are the images of the reference cells' edges and its cell centres the imag
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from typing import Any
@@ -31,6 +31,7 @@ from numpy.typing import ArrayLike, NDArray
 from .differences import slopes
 from .errors import InvalidInput
 from .maps import AxisMap, Edges, Uniform, axis_maps
+from .tensors import BLOCK
 
 Array = NDArray[np.float64]
 
@@ -322,6 +323,41 @@ class Grid:
         for a, line in enumerate(lines):
             points[a] = self.along(line, a)
         return points
+
+    def slabs(self, axis: int | None = None) -> Iterator[tuple[slice, Array]]:
+        """The points where functions of x are sampled, as many planes of them at a time as stay in the cache.
+
+        Parameters
+        ----------
+        axis : int, optional
+            The centres of the faces normal to this axis, without those on reflecting walls; by default the cell centres.
+
+        Yields
+        ------
+        planes : slice
+            Of the first axis.
+        points : ndarray, shape (d, planes, ...)
+            The next ones are written over them.
+
+        Examples
+        --------
+        >>> grid = Grid(Box([0, 0], [4, 4]), (4, 4))
+        >>> total = np.empty(grid.shape)
+        >>> for planes, x in grid.slabs():
+        ...     total[planes] = x[0] + x[1]
+        >>> total[0].tolist()
+        [1.0, 2.0, 3.0, 4.0]
+        """
+        lines = [self.centers(a) for a in range(self.dim)]
+        if axis is not None:
+            lines[axis] = self.edges(axis) if self.periodic[axis] else self.edges(axis)[1:-1]
+        step = max(1, round(BLOCK / math.prod(line.size for line in lines[1:])))
+        room = self._lattice([lines[0][:step], *lines[1:]])
+        for start in range(0, lines[0].size, step):
+            planes = slice(start, min(start + step, lines[0].size))
+            points = room[:, : planes.stop - start]
+            points[0] = self.along(lines[0][planes], 0)
+            yield planes, points
 
     def edge_shape(self, axis: int) -> tuple[int, ...]:
         """Shape of an array on the edges along one axis: cells along it, nodes along the others; along none, on the nodes."""

@@ -128,14 +128,14 @@ def project(faces: list[Array], corners: list[Corner], grid: Grid, phi: Array) -
     rows = _rows(matrix, grid, [[offset[axis] for axis in axes] for offset in offsets])
     if grid.size <= LARGEST_DIRECT[grid.dim]:
         held[likeliest] = True  # φ is free by a constant
-        factors = Factorised(rows.reshape(*shape, -1), held.reshape(shape), offsets, tuple(periodic))
+        factors = Factorised(_by_rows(rows, shape), held.reshape(shape), offsets, tuple(periodic))
         return factors.solve(load)
     # By multigrid: with rows divided by p this is the balance of a reversible chain, and φ its δp/p.
     rows /= diagonal[:, None]
     rows[held] = 0.0
     rows[held, 0] = 1.0
     own = diagonal * np.exp(np.minimum(phi - phi.min(), 700.0)).ravel()  # the balance of a cell over its own density
-    stencil = Stencil(rows.reshape(*shape, -1), own.reshape(shape), offsets, tuple(periodic))
+    stencil = Stencil(_by_rows(rows, shape), own.reshape(shape), offsets, tuple(periodic))
     # The residual of the symmetric system scaled to a unit diagonal: what is left of φ is then bounded in ∫ p ∇φᵀD∇φ.
     weight = np.sqrt(np.where(held, 1.0, diagonal / diagonal[~held].max()))
     rhs = np.where(held, 0.0, load / diagonal)
@@ -147,6 +147,11 @@ def project(faces: list[Array], corners: list[Corner], grid: Grid, phi: Array) -
             f"{RTOL:g} expected. Shrink the box to where the density is, or take a coarser grid"
         )
     return np.where(held, 0.0, solution - solution[likeliest])
+
+
+def _by_rows(rows: Array, shape: list[int]) -> Array:
+    """The layout of the kernels, entries of a row of cells side by side."""
+    return np.ascontiguousarray(np.moveaxis(rows.reshape(*shape, -1), 3, 2))
 
 
 def _rows(matrix: Any, grid: Grid, moves: list[list[int]]) -> Array:

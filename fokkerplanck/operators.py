@@ -86,13 +86,13 @@ def face_coefficients(process: DiffusionProcess, grid: Grid) -> FaceCoefficients
         inside = [slice(None)] * grid.dim
         if not grid.periodic[axis]:
             inside[axis] = slice(1, -1)
-        where = tuple(inside)
-        points = np.ascontiguousarray(grid.face_points(axis)[(slice(None), *where)])
         u = np.zeros(grid.face_shape(axis))
         tensor = np.zeros((grid.dim, *grid.face_shape(axis)))
-        row = process.row(points, difference_scale(grid, axis), axis)
-        u[where] = row[0]
-        tensor[(slice(None), *where)] = row[1:]
+        own, rows = u[tuple(inside)], tensor[(slice(None), *inside)]
+        scale = difference_scale(grid, axis)
+        for planes, points in grid.slabs(axis):
+            row = process.row(points, scale if scale.ndim == 1 else scale[:, planes], axis)
+            own[planes], rows[:, planes] = row[0], row[1:]
         if grid.periodic[axis]:
             _check_seam(np.concatenate([u[None], tensor]), grid, axis, process.names[axis])
         if not grid.uniform:

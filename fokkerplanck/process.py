@@ -368,6 +368,16 @@ class DiffusionProcess:
 
         return self._scaled(function, x, scale)
 
+    def coefficients(self, x: Array, scale: Array) -> tuple[Array, Array]:
+        """u and D, shapes (d, ...) and (d, d, ...), at points few enough to stay in the cache (see :meth:`Grid.slabs`).
+
+        Parameters
+        ----------
+        x, scale : ndarray
+            As for :meth:`current_velocity`.
+        """
+        return self._current_velocity(x, scale), self._checked_diffusion(x)
+
     def _scaled(self, function: Callable[[Array, Array], Array], x: Array, scale: Array) -> Array:
         """``function`` of points and their lengths, of which there are one or as many."""
         if np.ndim(scale) == 1:

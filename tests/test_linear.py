@@ -26,7 +26,7 @@ def system(dim, shape, periodic, rng):
             np.moveaxis(rows[..., s], axis, 0)[0 if offset[axis] < 0 else -1] = 0.0
     rows[..., 0] = 1.0 + np.abs(rows[..., 1:]).sum(axis=-1)
     rows *= 10.0 ** rng.uniform(-15.0, 15.0, size=(*shape, 1))
-    return rows, offsets, rng.random(shape) < 0.15
+    return np.ascontiguousarray(np.moveaxis(rows, 3, 2)), offsets, rng.random(shape) < 0.15
 
 
 def solved(rows, rhs, held, offsets, periodic):
@@ -39,7 +39,7 @@ def test_columns_are_those_of_the_plain_matrix(dim, shape, periodic):
     order = dissection(shape, periodic)
     matrix, free, largest = stencil_columns(rows, held, offsets, order)
     assert np.array_equal(free, [cell for cell in order if not held.flat[cell]])
-    assert np.array_equal(largest, np.abs(rows).max(axis=-1).reshape(-1)[free])
+    assert np.array_equal(largest, np.abs(rows).max(axis=2).reshape(-1)[free])
     plain = stencil_matrix(rows, offsets, periodic).toarray()[np.ix_(free, free)]
     # round-off of a division, and of a sum where a ring of two cells has the same neighbour on both sides
     np.testing.assert_allclose(matrix.toarray(), plain / largest[:, None], rtol=4e-16, atol=2e-16)
@@ -52,11 +52,11 @@ def test_columns_are_those_of_the_plain_matrix(dim, shape, periodic):
 def test_solution_is_that_of_the_plain_system(dim, shape, periodic):
     rng = np.random.default_rng(6)
     rows, offsets, held = system(dim, shape, periodic, rng)
-    rhs = rng.normal(size=shape) * np.abs(rows).max(axis=-1)
+    rhs = rng.normal(size=shape) * np.abs(rows).max(axis=2)
     x = solved(rows, rhs, held, offsets, periodic)
     assert not x[held].any()
     free = np.flatnonzero(~held)
-    scale = np.abs(rows).max(axis=-1).reshape(-1)[free]
+    scale = np.abs(rows).max(axis=2).reshape(-1)[free]
     plain = stencil_matrix(rows, offsets, periodic).toarray()[np.ix_(free, free)] / scale[:, None]
     expected = np.linalg.solve(plain, rhs.reshape(-1)[free] / scale)
     # round-off of two factorisations of rows that dominate
@@ -70,7 +70,7 @@ def test_solution_is_that_of_the_plain_system(dim, shape, periodic):
 def test_unusable_rows_are_refused_and_held_ones_not_looked_at(entry, what):
     shape, periodic = (8, 1, 8), (False, False, False)
     rows, offsets, held = system(2, shape, periodic, np.random.default_rng(7))
-    rows[3, 0, 4] = entry
+    rows[3, 0, :, 4] = entry
     held[3, 0, 4] = False
     with pytest.raises(SingularSystem, match=what):
         solved(rows, np.ones(shape), held, offsets, periodic)
@@ -83,7 +83,7 @@ def test_singular_systems_are_refused():
     rows, offsets, held = system(2, shape, periodic, np.random.default_rng(8))
     held[:] = False
     rows[...] = 0.0
-    rows[..., 0] = 1.0
-    rows[2, 0, 2, :2] = 0.0, 1.0  # two equations for the neighbour, none for the cell
+    rows[:, :, 0] = 1.0
+    rows[2, 0, :2, 2] = 0.0, 1.0  # two equations for the neighbour, none for the cell
     with pytest.raises(SingularSystem, match="singular"):
         Factorised(rows, held, offsets, periodic)

@@ -7,7 +7,7 @@ import fokkerplanck as fp
 from fokkerplanck.kernels import multigrid as kernel
 from fokkerplanck.operators import face_coefficients
 from fokkerplanck.solvers.correction import Jacobian
-from fokkerplanck.solvers.multigrid import Stencil
+from fokkerplanck.solvers.multigrid import Stencil, _Grade
 from fokkerplanck.solvers.newton import normalise
 from fokkerplanck.solvers.scheme import OFFSETS, Scheme
 
@@ -15,13 +15,13 @@ from fokkerplanck.solvers.scheme import OFFSETS, Scheme
 def chain(shape, periodic, rng):
     """A random matrix whose rows are those of a Markov chain with a little loss, over its diagonal."""
     offsets = OFFSETS[2]
-    links = -rng.random((*shape, len(offsets)))
+    links = -rng.random((*shape[:2], len(offsets), shape[2]))
     for s, offset in enumerate(offsets):
         for axis in (a for a in (0, 2) if offset[a] and not periodic[a]):
-            np.moveaxis(links[..., s], axis, 0)[0 if offset[axis] < 0 else -1] = 0.0
-    links[..., 0] = 0.0
-    links /= -1.02 * links.sum(axis=-1, keepdims=True)
-    links[..., 0] = 1.0
+            np.moveaxis(links[:, :, s], axis, 0)[0 if offset[axis] < 0 else -1] = 0.0
+    links[:, :, 0] = 0.0
+    links /= -1.02 * links.sum(axis=2, keepdims=True)
+    links[:, :, 0] = 1.0
     return Stencil(links, np.ones(shape), offsets, periodic)
 
 
@@ -33,8 +33,11 @@ def test_relaxation_leaves_no_residual_on_the_lines_it_solved(axis, periodic):
     rhs, before = rng.normal(size=m.shape), rng.normal(size=m.shape)
     m.cells[...] = before
     m.fill_ghosts()
-    relax = kernel.relax_rows if axis == 2 else kernel.relax_columns
-    relax(m.links, m.strides, m.ends[axis // 2], rhs, m.vector, m.pad, 1, 0, m.shape[2 - axis])
+    grade, system = _Grade(m), (rhs, m.vector, m.pad, 1, 0, m.shape[2 - axis])
+    if axis == 2:
+        kernel.relax_rows(m.links, m.strides, grade.others, grade.pivots[0], *system)
+    else:
+        kernel.relax_columns(m.links, m.strides, grade.beside, grade.ends, grade.pivots[1], *system)
     after = m.cells.copy()
     lines = (slice(1, None, 2), slice(None)) if axis == 2 else (slice(None), slice(1, None, 2))
     others = np.ones((7, 9), dtype=bool)
@@ -43,11 +46,12 @@ def test_relaxation_leaves_no_residual_on_the_lines_it_solved(axis, periodic):
     # the ends of a line take each other round a ring as they were: the matrix without those entries, and what they had
     ends = (slice(None), 0, [0, -1]) if axis == 2 else ([0, -1], 0, slice(None))
     residual = rhs - m(after)
-    for end, entry in zip((0, -1), m.ends[axis // 2], strict=True):
+    steps = ((0, 0, -1), (0, 0, 1)) if axis == 2 else ((-1, 0, 0), (1, 0, 0))
+    for end, entry in zip((0, -1), map(m.offsets.index, steps), strict=True):
         place = (slice(None), 0, end) if axis == 2 else (end, 0, slice(None))
         far = (slice(None), 0, -1 - end) if axis == 2 else (-1 - end, 0, slice(None))
         if periodic[axis]:
-            residual[place] += m.links[(*place, entry)] * (after - before)[far]
+            residual[place] += m.links[:, :, entry][place] * (after - before)[far]
     assert np.abs(residual[:, 0][lines]).max() < 1e-13
     assert np.abs(rhs - m(before))[ends].max() > 0.1
 

@@ -17,27 +17,30 @@ def add(weight, values, out):
 
 
 @njit(**OPTIONS)
-def weigh(values, first, middle, last, shift, period, out):
+def weigh(values, first, middle, last, shift, period, out, start, stop):
     """``out[:, i]`` = Σ_k ``middle[k] values[:, i + shift + k]``, with indices modulo ``period`` unless that is 0.
 
     Without a period the rows of ``first`` and ``last`` are the weights for the first and last places of ``out``, of the
-    first and last values as far as they go.
+    first and last values as far as they go. The range counts places of all lines, one line after the other.
     """
-    before, places, after = out.shape
+    places, after = out.shape[1:]
     length, width = values.shape[1], middle.size
     low, high = first.shape[0], places - last.shape[0]
     if period > 0:
         low, high = min(max(-shift, 0), places), max(min(places, length - shift - width + 1), 0)
-    for b in range(before):
+    for b in range(start // places, (stop + places - 1) // places):
         source, target = values[b].reshape(-1), out[b].reshape(-1)
-        for start in range(low * after, high * after, PIECE):
-            stop = min(start + PIECE, high * after)
-            piece = target[start:stop]
+        begin, end = max(start - b * places, 0), min(stop - b * places, places)
+        for here in range(max(begin, low) * after, min(end, high) * after, PIECE):
+            there = min(here + PIECE, min(end, high) * after)
+            piece = target[here:there]
             piece[:] = 0.0
             for k in range(width):
-                add(middle[k], source[start + (shift + k) * after : stop + (shift + k) * after], piece)
-        for end in range(low + places - high):
-            i = end if end < low else high + end - low
+                add(middle[k], source[here + (shift + k) * after : there + (shift + k) * after], piece)
+        for edge in range(low + places - high):
+            i = edge if edge < low else high + edge - low
+            if i < begin or i >= end:
+                continue
             for j in range(after):
                 total = 0.0
                 if period > 0:

@@ -1,6 +1,6 @@
 """Rows of coefficients on a grid stencil as the columns of a sparse matrix, in an elimination order, without the held cells.
 
-Cells are counted [z, y, x]; ``rows[z, y, x, s]`` is the coefficient of the cell at ``offsets[s]``, round the ends of the axes
+Cells are counted [z, y, x]; ``rows[z, y, s, x]`` is the coefficient of the cell at ``offsets[s]``, round the ends of the axes
 where it lies beyond them.
 """
 
@@ -17,8 +17,8 @@ def compress(rows, held, order, offsets, place, largest, pointers, indices, data
     ``place`` becomes the number of a cell among the free ones, −1 for those held; ``largest``, ``pointers``, ``indices`` and
     ``data`` have room for every cell. Returns how many are free, or −1 if a row is not finite, −2 if one is zero.
     """
-    nz, ny, nx, count = rows.shape
-    flat, still = rows.reshape(-1, count), held.reshape(-1)
+    nz, ny, count, nx = rows.shape
+    lines, still = rows.reshape(-1, count, nx), held.reshape(-1)
     free = 0
     for cell in order:
         place[cell] = -1
@@ -26,7 +26,7 @@ def compress(rows, held, order, offsets, place, largest, pointers, indices, data
             continue
         top = 0.0
         for s in range(count):
-            value = abs(flat[cell, s])
+            value = abs(lines[cell // nx, s, cell % nx])
             if not np.isfinite(value):
                 return -1
             top = max(top, value)
@@ -49,7 +49,7 @@ def compress(rows, held, order, offsets, place, largest, pointers, indices, data
             j += ny * ((j < 0) - (j >= ny))
             i += nx * ((i < 0) - (i >= nx))
             source = (k * ny + j) * nx + i
-            value, row = flat[source, s], place[source]
+            value, row = lines[k * ny + j, s, i], place[source]
             if row < 0 or value == 0.0:
                 continue
             value /= largest[row]

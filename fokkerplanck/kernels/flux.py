@@ -40,12 +40,29 @@ def forward_rate(w, d, h):
 
 
 @njit(**OPTIONS)
-def neighbour(axis, z, y, x, reach):
+def faces_of(axis, z, y, part, shape):
+    """Faces normal to ``axis`` behind a row of cells: the rows of cells on their left and right, from which x on, how many.
+
+    Along x part 0 are those between the cells of the row, part 1 is the one that closes a ring.
+    """
     if axis == 0:
-        return z + reach, y, x
+        return (z if z > 0 else shape[0]) - 1, y, 0, z if z < shape[0] else 0, y, 0, shape[2]
     if axis == 1:
-        return z, y + reach, x
-    return z, y, x + reach
+        return z, (y if y > 0 else shape[1]) - 1, 0, z, y if y < shape[1] else 0, 0, shape[2]
+    if part == 0:
+        return z, y, 0, z, y, 1, shape[2] - 1
+    return z, y, shape[2] - 1, z, y, 0, 1
+
+
+@njit(**OPTIONS)
+def parts_of(axis, z, y, shape, periodic):
+    """How many parts the faces behind a row of cells come in; none at a wall, or where there are no neighbours."""
+    if shape[axis] == 1:
+        return 0
+    if axis == 2:
+        return 2 if periodic[2] else 1
+    place = z if axis == 0 else y
+    return 1 if periodic[axis] or 0 < place < shape[axis] else 0
 
 
 @njit(**OPTIONS)
@@ -91,196 +108,228 @@ def freeze(phi, slope, u, d, spacing, periodic, steepest, fastest, limit, regula
     A face is regular where the reference density varies by less than ``steepest`` (in Φ) per cell along every axis and its
     velocity stays below ``fastest`` D/h. ``limit`` bounds the h ∂_m Φ that enters w (0: no cross drift at all).
     """
-    shape = phi.shape
-    for axis in range(3):
-        n = shape[axis]
-        if n == 1:
-            continue
-        h = spacing[axis]
-        for z in range(start, stop):
-            for y in range(shape[1]):
-                for x in range(shape[2]):
-                    i = z if axis == 0 else (y if axis == 1 else x)
-                    if i == 0 and not periodic[axis]:
-                        continue
-                    left = neighbour(axis, z, y, x, -1 if i > 0 else n - 1)
-                    daa = d[axis][axis, z, y, x]
-                    jump = phi[z, y, x] - phi[left]
-                    steep = abs(jump)
-                    cross = 0.0
-                    whole = 0.0
+    shape, any_speed = phi.shape, math.isinf(fastest)
+    inverse = 1.0 / limit if limit > 0.0 else 0.0
+    steep, whole, cross = np.empty(shape[2]), np.empty(shape[2]), np.empty(shape[2])
+    for z in range(start, stop):
+        for y in range(shape[1]):
+            for axis in range(3):
+                for part in range(parts_of(axis, z, y, shape, periodic)):
+                    lz, ly, lx, rz, ry, rx, n = faces_of(axis, z, y, part, shape)
+                    left, right = phi[lz, ly, lx : lx + n], phi[rz, ry, rx : rx + n]
+                    for x in range(n):
+                        steep[x] = abs(right[x] - left[x])
+                        whole[x] = 0.0
+                        cross[x] = 0.0
                     for m in range(3):
                         if m == axis or shape[m] == 1:
                             continue
-                        dam = d[axis][m, z, y, x]
-                        mean = 0.5 * (slope[m, z, y, x] + slope[m, left[0], left[1], left[2]])
-                        rise = mean * spacing[m]
-                        steep = max(steep, abs(rise))
-                        whole += dam * mean
+                        h, dam = spacing[m], d[axis][m, rz, ry, rx : rx + n]
+                        before, after = slope[m, lz, ly, lx : lx + n], slope[m, rz, ry, rx : rx + n]
+                        for x in range(n):
+                            mean = 0.5 * (before[x] + after[x])
+                            steep[x] = max(steep[x], abs(mean * h))
+                            whole[x] += dam[x] * mean
                         if limit > 0.0:
-                            cross += dam * mean / math.sqrt(math.sqrt(1.0 + (rise / limit) ** 4))
-                    velocity = u[axis][z, y, x] + daa * jump / h + whole
-                    slow = (
-                        math.isinf(fastest) or abs(velocity) * h <= fastest * daa
-                    )  # without noise across it a face is never slow
-                    regular[axis][z, y, x] = steep < steepest and slow
-                    w[axis][z, y, x] = u[axis][z, y, x] + cross
+                            for x in range(n):
+                                mean = 0.5 * (before[x] + after[x])
+                                excess = (mean * h * inverse) ** 2
+                                cross[x] += dam[x] * mean / math.sqrt(math.sqrt(1.0 + excess * excess))
+                    daa, drift = d[axis][axis, rz, ry, rx : rx + n], u[axis][rz, ry, rx : rx + n]
+                    form, frozen = regular[axis][rz, ry, rx : rx + n], w[axis][rz, ry, rx : rx + n]
+                    h = spacing[axis]
+                    for x in range(n):
+                        velocity = drift[x] + daa[x] * (right[x] - left[x]) / h + whole[x]
+                        # without noise across it a face is never slow
+                        slow = any_speed or abs(velocity) * h <= fastest * daa[x]
+                        form[x] = slow and steep[x] < steepest
+                        frozen[x] = drift[x] + cross[x]
 
 
 @njit(**OPTIONS)
-def face_velocity(regular, u, w, d, axis, jump, h, cross):
-    """v = J/q of one face and its derivatives by s of the cells to its left and right."""
-    if not regular:
-        half = math.exp(0.5 * jump)
-        slow = forward_rate(-abs(w), d, h)  # B(−x) = B(x) + x: the other is larger by |w|, without cancellation
-        out = (slow + max(w, 0.0)) * half
-        back = -(slow + max(-w, 0.0)) / half
-        return out + back, out, back
-    v = u + d * jump / h + cross
-    return v, 0.5 * v + d / h, 0.5 * v - d / h
+def frozen_rates(w, d, h, jump):
+    """J/q of one face of the frozen form by s of the cells to its left and right."""
+    half = math.exp(0.5 * jump)
+    slow = forward_rate(-abs(w), d, h)  # B(−x) = B(x) + x: the other is larger by |w|, without cancellation
+    return (slow + max(w, 0.0)) * half, -(slow + max(-w, 0.0)) / half
 
 
 @njit(**OPTIONS)
-def compact_slope(s, z, y, x, m, h, periodic):
-    """∂_m s in a cell: central, or to the one neighbour at a wall; the form that ``balance`` differentiates with."""
-    n = s.shape[m]
-    i = z if m == 0 else (y if m == 1 else x)
-    above = 1 if i < n - 1 else (1 - n if periodic else 0)
-    below = -1 if i > 0 else (n - 1 if periodic else 0)
-    span = 2.0 if above != 0 and below != 0 else 1.0
-    return (s[neighbour(m, z, y, x, above)] - s[neighbour(m, z, y, x, below)]) / (span * h)
+def velocities(axis, faces, phi, slope, u, d, spacing, regular, w, v, by_left, by_right):
+    """v = J/q of a row of faces, and its derivatives by s of the cells to their left and right."""
+    lz, ly, lx, rz, ry, rx, n = faces
+    left, right = phi[lz, ly, lx : lx + n], phi[rz, ry, rx : rx + n]
+    drift, daa, h = u[axis][rz, ry, rx : rx + n], d[axis][axis, rz, ry, rx : rx + n], spacing[axis]
+    for x in range(n):
+        v[x] = drift[x] + daa[x] * (right[x] - left[x]) / h
+    for m in range(3):
+        if m != axis and phi.shape[m] > 1:
+            dam = d[axis][m, rz, ry, rx : rx + n]
+            before, after = slope[m, lz, ly, lx : lx + n], slope[m, rz, ry, rx : rx + n]
+            for x in range(n):
+                v[x] += 0.5 * dam[x] * (before[x] + after[x])
+    for x in range(n):
+        rate = daa[x] / h
+        by_left[x], by_right[x] = 0.5 * v[x] + rate, 0.5 * v[x] - rate
+    form = regular[axis][rz, ry, rx : rx + n]
+    for x in range(n):
+        if not form[x]:
+            jump = right[x] - left[x]
+            by_left[x], by_right[x] = frozen_rates(w[axis][rz, ry, rx + x], daa[x], h, jump)
+            v[x] = by_left[x] + by_right[x]
+
+
+@njit(**OPTIONS)
+def add_compact_slopes(s, z, y, first, m, h, periodic, out):
+    """Add ∂_m s of a row of cells: central, or to the one neighbour at a wall; as ``balance`` differentiates."""
+    n, count = s.shape[m], len(out)
+    if m < 2:
+        i = z if m == 0 else y
+        above = i + 1 if i < n - 1 else (0 if periodic else i)
+        below = i - 1 if i > 0 else (n - 1 if periodic else i)
+        factor = 1.0 / ((2.0 if above != i and below != i else 1.0) * h)
+        ahead = s[above, y] if m == 0 else s[z, above]
+        behind = s[below, y] if m == 0 else s[z, below]
+        ahead, behind = ahead[first : first + count], behind[first : first + count]
+        for x in range(count):
+            out[x] += factor * (ahead[x] - behind[x])
+        return
+    row = s[z, y]
+    for x in range(max(first, 1), min(first + count, n - 1)):
+        out[x - first] += 0.5 / h * (row[x + 1] - row[x - 1])
+    for x in (0, n - 1):
+        if first <= x < first + count:
+            above = x + 1 if x < n - 1 else (0 if periodic else x)
+            below = x - 1 if x > 0 else (n - 1 if periodic else x)
+            out[x - first] += (row[above] - row[below]) / ((2.0 if above != x and below != x else 1.0) * h)
 
 
 @njit(**OPTIONS)
 def fluxes(phi, slope, s, u, d, spacing, periodic, regular, w, own, out, start, stop):
     """Face currents ``own`` J(Φ) + J'(Φ)s into ``out`` (three face arrays); walls stay zero, periodic ends are both written."""
     shape = phi.shape
-    for axis in range(3):
-        n = shape[axis]
-        if n == 1:
-            continue
-        h = spacing[axis]
-        for z in range(start, stop):
-            for y in range(shape[1]):
-                for x in range(shape[2]):
-                    i = z if axis == 0 else (y if axis == 1 else x)
-                    if i == 0 and not periodic[axis]:
-                        continue
-                    left = neighbour(axis, z, y, x, -1 if i > 0 else n - 1)
-                    form = regular[axis][z, y, x]
-                    cross, change = 0.0, 0.0
-                    if form:
-                        for m in range(3):
-                            if m == axis or shape[m] == 1:
-                                continue
-                            dam = d[axis][m, z, y, x]
-                            cross += 0.5 * dam * (slope[m, z, y, x] + slope[m, left[0], left[1], left[2]])
-                            here = compact_slope(s, z, y, x, m, spacing[m], periodic[m])
-                            there = compact_slope(s, left[0], left[1], left[2], m, spacing[m], periodic[m])
-                            change -= 0.5 * dam * (here + there)
-                    v, by_left, by_right = face_velocity(
-                        form,
-                        u[axis][z, y, x],
-                        w[axis][z, y, x],
-                        d[axis][axis, z, y, x],
-                        axis,
-                        phi[z, y, x] - phi[left],
-                        h,
-                        cross,
-                    )
-                    v = own * v + change + by_left * s[left] + by_right * s[z, y, x]
-                    flux = v * math.exp(-0.5 * (phi[z, y, x] + phi[left]))
-                    out[axis][z, y, x] = flux
-                    if i == 0:
-                        out[axis][neighbour(axis, z, y, x, n)] = flux
+    v, by_left, by_right, rise = np.empty(shape[2]), np.empty(shape[2]), np.empty(shape[2]), np.empty(shape[2])
+    for z in range(start, stop):
+        for y in range(shape[1]):
+            for axis in range(3):
+                for part in range(parts_of(axis, z, y, shape, periodic)):
+                    faces = faces_of(axis, z, y, part, shape)
+                    lz, ly, lx, rz, ry, rx, n = faces
+                    velocities(axis, faces, phi, slope, u, d, spacing, regular, w, v, by_left, by_right)
+                    before, after = s[lz, ly, lx : lx + n], s[rz, ry, rx : rx + n]
+                    for x in range(n):
+                        v[x] = own * v[x] + by_left[x] * before[x] + by_right[x] * after[x]
+                    form = regular[axis][rz, ry, rx : rx + n]
+                    for m in range(3):
+                        if m == axis or shape[m] == 1:
+                            continue
+                        change, dam = rise[:n], d[axis][m, rz, ry, rx : rx + n]
+                        change[:] = 0.0
+                        add_compact_slopes(s, lz, ly, lx, m, spacing[m], periodic[m], change)
+                        add_compact_slopes(s, rz, ry, rx, m, spacing[m], periodic[m], change)
+                        for x in range(n):
+                            v[x] -= 0.5 * dam[x] * change[x] if form[x] else 0.0
+                    left, right = phi[lz, ly, lx : lx + n], phi[rz, ry, rx : rx + n]
+                    flux = out[axis][rz, ry, rx : rx + n]
+                    for x in range(n):
+                        flux[x] = v[x] * math.exp(-0.5 * (left[x] + right[x]))
+                    if axis == 0 and z == 0:
+                        out[0][shape[0], y] = out[0][0, y]
+                    elif axis == 1 and y == 0:
+                        out[1][z, shape[1]] = out[1][z, 0]
+                    elif part == 1:
+                        out[2][z, y, shape[2]] = out[2][z, y, 0]
 
 
 @njit(**OPTIONS)
-def add_slope(row, i, m, offset, n, periodic, slot, factor):
+def add_slope(row, i, m, offset, n, periodic, slot, factor, x):
     """Add factor × h ∂_m s, taken in the cell at ``offset`` (coded) and place i along m, to a row of the Jacobian."""
     low = -1 if periodic or i > 0 else 0
     high = 1 if periodic or i < n - 1 else 0
     stride = 9 if m == 0 else (3 if m == 1 else 1)
     share = factor if high - low == 1 else 0.5 * factor
-    row[slot[offset + high * stride]] += share
-    row[slot[offset + low * stride]] -= share
+    row[slot[offset + high * stride], x] += share
+    row[slot[offset + low * stride], x] -= share
+
+
+@njit(**OPTIONS)
+def add_slopes(rows, i, first, m, offset, n, periodic, slot, scale, coefficient):
+    """The same of a row of cells from ``first`` on, factor = scale × coefficient; i along the row itself is its x."""
+    low, high, start, stop = -1, 1, 0, len(scale)
+    stride = 9 if m == 0 else (3 if m == 1 else 1)
+    if m == 2:  # of whole rows only
+        start, stop = 1, n - 1
+        for x in (0, n - 1):
+            add_slope(rows, x, m, offset, n, periodic, slot, scale[x] * coefficient[x], x)
+    elif not periodic:
+        low, high = -1 if i > 0 else 0, 1 if i < n - 1 else 0
+    share = 1.0 if high - low == 1 else 0.5
+    up, down = rows[slot[offset + high * stride]], rows[slot[offset + low * stride]]
+    for x in range(start, stop):
+        change = share * (scale[x] * coefficient[x])
+        up[first + x] += change
+        down[first + x] -= change
 
 
 @njit(**OPTIONS)
 def balance(phi, slope, u, d, spacing, periodic, regular, w, slot, residual, rows, start, stop):
     """Outflow per volume of every cell over its density, and its derivative by s = δp/p.
 
-    ``rows[z, y, x, slot[code]]`` is the derivative by s of the neighbour at offset o, code = ((o₀+1)·3 + (o₁+1))·3 + (o₂+1).
+    ``rows[z, y, slot[code], x]`` is the derivative by s of the neighbour at offset o, code = ((o₀+1)·3 + (o₁+1))·3 + (o₂+1).
     """
     shape = phi.shape
-    residual[start:stop] = 0.0
-    rows[start:stop] = 0.0
-    for axis in range(3):
-        n = shape[axis]
-        if n == 1:
-            continue
-        h = spacing[axis]
-        across = (-0.5 / spacing[0], -0.5 / spacing[1], -0.5 / spacing[2])
-        ahead = 9 if axis == 0 else (3 if axis == 1 else 1)
-        extra = (1 if axis == 0 else 0, 1 if axis == 1 else 0, 1 if axis == 2 else 0)
-        for f0 in range(start, stop + extra[0]):
-            for f1 in range(shape[1] + extra[1]):
-                for f2 in range(shape[2] + extra[2]):
-                    f = f0 if axis == 0 else (f1 if axis == 1 else f2)
-                    if (f == 0 or f == n) and not periodic[axis]:
-                        continue
-                    # the cells on both sides of the face; only those of this range of planes are written to
-                    right = (f0, f1, f2) if f < n else neighbour(axis, f0, f1, f2, -n)
-                    left = neighbour(axis, f0, f1, f2, -1 if f > 0 else n - 1)
-                    lowest = start if axis == 0 else 0
-                    highest = stop if axis == 0 else n
-                    form = regular[axis][right]
-                    cross = 0.0
-                    if form:
+    nx = shape[2]
+    v, by_left, by_right, rise = np.empty(nx), np.empty(nx), np.empty(nx), np.empty(nx)
+    scale, crossing = np.empty(nx), np.empty((3, nx))
+    extra = (1 if shape[0] > 1 else 0, 1 if shape[1] > 1 else 0)
+    for f0 in range(start, stop + extra[0]):
+        for f1 in range(shape[1] + extra[1]):
+            if f0 < stop and f1 < shape[1]:
+                residual[f0, f1] = 0.0
+                rows[f0, f1] = 0.0
+            for axis in range(3):
+                if (axis != 0 and f0 == stop) or (axis != 1 and f1 == shape[1]):
+                    continue
+                for part in range(parts_of(axis, f0, f1, shape, periodic)):
+                    faces = faces_of(axis, f0, f1, part, shape)
+                    lz, ly, lx, rz, ry, rx, n = faces
+                    h, ahead = spacing[axis], 9 if axis == 0 else (3 if axis == 1 else 1)
+                    velocities(axis, faces, phi, slope, u, d, spacing, regular, w, v, by_left, by_right)
+                    left, right = phi[lz, ly, lx : lx + n], phi[rz, ry, rx : rx + n]
+                    for x in range(n):
+                        rise[x] = math.exp(0.5 * (right[x] - left[x]))
+                    form = regular[axis][rz, ry, rx : rx + n]
+                    for m in range(3):
+                        if m != axis and shape[m] > 1:
+                            across, dam, coefficient = -0.5 / spacing[m], d[axis][m, rz, ry, rx : rx + n], crossing[m]
+                            for x in range(n):
+                                coefficient[x] = across * dam[x] if form[x] else 0.0
+                    # the cells on both sides of the faces; only those of this range of planes are written to
+                    for side in range(2):
+                        if side == 0:
+                            if (axis == 0 and f0 == start) or (axis == 1 and f1 == 0):
+                                continue
+                            z, y, first, there, mine, theirs = lz, ly, lx, 13 + ahead, by_left, by_right
+                            for x in range(n):
+                                scale[x] = 1.0 / (rise[x] * h)  # q/p_l per h
+                        else:
+                            if (axis == 0 and f0 == stop) or (axis == 1 and f1 == shape[1]):
+                                continue
+                            z, y, first, there, mine, theirs = rz, ry, rx, 13 - ahead, by_right, by_left
+                            for x in range(n):
+                                scale[x] = -rise[x] / h
+                        row, total = rows[z, y], residual[z, y, first : first + n]
+                        own, other = row[slot[13], first : first + n], row[slot[there], first : first + n]
+                        for x in range(n):
+                            total[x] += scale[x] * v[x]
+                            own[x] += scale[x] * mine[x]
+                            other[x] += scale[x] * theirs[x]
                         for m in range(3):
-                            if m != axis and shape[m] > 1:
-                                pair = slope[m, left[0], left[1], left[2]] + slope[m, right[0], right[1], right[2]]
-                                cross += 0.5 * d[axis][m, right[0], right[1], right[2]] * pair
-                    jump = phi[right] - phi[left]
-                    v, by_left, by_right = face_velocity(
-                        form,
-                        u[axis][right],
-                        w[axis][right],
-                        d[axis][axis, right[0], right[1], right[2]],
-                        axis,
-                        jump,
-                        h,
-                        cross,
-                    )
-                    rise = math.exp(0.5 * jump)
-                    if f > lowest:
-                        scale = 1.0 / (rise * h)  # q/p_l per h
-                        row = rows[left]
-                        residual[left] += scale * v
-                        row[slot[13]] += scale * by_left
-                        row[slot[13 + ahead]] += scale * by_right
-                        if form:
-                            for m in range(3):
-                                if m == axis or shape[m] == 1:
-                                    continue
-                                factor = scale * across[m] * d[axis][m, right[0], right[1], right[2]]
-                                i = left[m]
-                                add_slope(row, i, m, 13, shape[m], periodic[m], slot, factor)
-                                add_slope(row, i, m, 13 + ahead, shape[m], periodic[m], slot, factor)
-                    if f < highest:
-                        scale = -rise / h  # q/p_r per h
-                        row = rows[right]
-                        residual[right] += scale * v
-                        row[slot[13]] += scale * by_right
-                        row[slot[13 - ahead]] += scale * by_left
-                        if form:
-                            for m in range(3):
-                                if m == axis or shape[m] == 1:
-                                    continue
-                                factor = scale * across[m] * d[axis][m, right[0], right[1], right[2]]
-                                i = right[m]
-                                add_slope(row, i, m, 13, shape[m], periodic[m], slot, factor)
-                                add_slope(row, i, m, 13 - ahead, shape[m], periodic[m], slot, factor)
+                            if m == axis or shape[m] == 1:
+                                continue
+                            i, of = z if m == 0 else y, crossing[m, :n]
+                            add_slopes(row, i, first, m, 13, shape[m], periodic[m], slot, scale[:n], of)
+                            add_slopes(row, i, first, m, there, shape[m], periodic[m], slot, scale[:n], of)
 
 
 @njit(**OPTIONS)
@@ -288,25 +337,27 @@ def row_scales(rows, dominance, diagonal, start, stop):
     """What to divide every row by: its own coefficient, or ``dominance`` × the sum of the others where that is larger."""
     for z in range(start, stop):
         for y in range(rows.shape[1]):
-            for x in range(rows.shape[2]):
-                others = 0.0
-                for s in range(1, rows.shape[3]):
-                    others += abs(rows[z, y, x, s])
-                diagonal[z, y, x] = max(rows[z, y, x, 0], dominance * others)
+            others = diagonal[z, y]
+            others[:] = 0.0
+            for s in range(1, rows.shape[2]):
+                for x in range(rows.shape[3]):
+                    others[x] += abs(rows[z, y, s, x])
+            for x in range(rows.shape[3]):
+                others[x] = max(rows[z, y, 0, x], dominance * others[x])
 
 
 @njit(**OPTIONS)
 def scale_rows(rows, diagonal, held, start, stop):
     """Divide every row; a held cell's becomes that of the identity."""
+    scale = np.empty(rows.shape[3])
     for z in range(start, stop):
         for y in range(rows.shape[1]):
-            for x in range(rows.shape[2]):
-                if held[z, y, x]:
-                    rows[z, y, x] = 0.0
-                    rows[z, y, x, 0] = 1.0
-                else:
-                    for s in range(rows.shape[3]):
-                        rows[z, y, x, s] /= diagonal[z, y, x]
+            for x in range(rows.shape[3]):
+                scale[x] = 1.0 / diagonal[z, y, x]
+            for s in range(rows.shape[2]):
+                own = 1.0 if s == 0 else 0.0
+                for x in range(rows.shape[3]):
+                    rows[z, y, s, x] = own if held[z, y, x] else rows[z, y, s, x] * scale[x]
 
 
 @njit(**OPTIONS)
@@ -328,7 +379,11 @@ def upwind_rates(shape, d, spacing, periodic, w, place, rates):
                     i = i0 if axis == 0 else (i1 if axis == 1 else i2)
                     if i == 0 and not periodic[axis]:
                         continue
-                    l0, l1, l2 = neighbour(axis, i0, i1, i2, -1 if i > 0 else n - 1)
+                    l0, l1, l2 = i0 - (axis == 0), i1 - (axis == 1), i2 - (axis == 2)
+                    if i == 0:
+                        l0, l1, l2 = (
+                            (n - 1, i1, i2) if axis == 0 else ((i0, n - 1, i2) if axis == 1 else (i0, i1, n - 1))
+                        )
                     daa = d[axis][axis, i0, i1, i2]
                     cell = place[(i0 * shape[1] + i1) * shape[2] + i2]
                     below = place[(l0 * shape[1] + l1) * shape[2] + l2]

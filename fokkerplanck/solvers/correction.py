@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from ..grid import Array
 from ..kernels import flux as kernel
+from ..threads import in_pieces, in_planes
 from .linear import NOT_FINITE, Factorised, SingularSystem, solve_pardiso, stencil_matrix
 from .multigrid import Multigrid, Stencil, fgmres
 from .scheme import Scheme
-from .threads import in_planes
 
 # Cells up to which a factorisation takes less time than cycles do
 LARGEST_DIRECT = {1: 2**40, 2: 2**14, 3: 2**12}
@@ -76,12 +76,18 @@ class Jacobian:
     @cached_property
     def probability(self) -> Array:
         """Of every cell, where the derivative was taken."""
-        return np.exp(-self.phi) * self.scheme.grid.cell_volume
+        return self.scheme.probability(self.phi)
 
-    @cached_property
-    def growth(self) -> Array:
-        """1/p, by which an outflow becomes one over density; zero in held cells."""
-        return np.exp(self.phi, out=np.zeros_like(self.phi), where=~self.held)
+    def over_density(self, outflow: Array) -> Array:
+        """An outflow of every cell over its density, in its place; zero in held cells."""
+
+        def piece(rows: slice) -> None:
+            held = self.held[rows]
+            outflow[rows] *= np.exp(np.where(held, 0.0, self.phi[rows]))
+            outflow[rows][held] = 0.0
+
+        in_pieces(piece, outflow.shape[0], outflow.size)
+        return outflow
 
     def solve(self, residual: Array, *, reduction: float = REDUCTION) -> Correction:
         """Solve K s = −residual, by cycles to a residual of ``reduction`` × the first.
@@ -110,7 +116,7 @@ class _Cycles:
 
     def __init__(self, jacobian: Jacobian) -> None:
         scheme, phi, rows = jacobian.scheme, jacobian.phi, jacobian._rows
-        self.held = jacobian.held.reshape(scheme.shape)
+        self.shape, self.held = phi.shape, jacobian.held.reshape(scheme.shape)
         planes, size = scheme.shape[0], phi.size
         forms = scheme.slower(phi, SLOW)
         smoother = rows if forms[0] is scheme.regular else scheme.balance(phi, forms)[1]
@@ -121,10 +127,21 @@ class _Cycles:
             in_planes(kernel.scale_rows, planes, size, smoother, self.diagonal, self.held)
         self.matrix = Stencil(rows, self.diagonal, scheme.offsets, scheme.periodic)
         self.cycle = Multigrid(Stencil(smoother, self.diagonal, scheme.offsets, scheme.periodic), phi)
-        self.weight = np.maximum(np.exp(phi.min() - phi), FLOOR)
+        low, flat, self.weight = float(phi.min()), phi.reshape(scheme.shape), np.empty(scheme.shape)
+
+        def weigh(rows: slice) -> None:
+            np.maximum(np.exp(low - flat[rows]), FLOOR, out=self.weight[rows])
+
+        in_pieces(weigh, planes, size)
 
     def solve(self, residual: Array, reduction: float) -> tuple[Array, float, int]:
-        rhs = np.where(self.held, 0.0, -residual.reshape(self.held.shape) / self.diagonal)
+        residual, rhs = residual.reshape(self.held.shape), np.empty(self.held.shape)
+
+        def divide(rows: slice) -> None:
+            np.divide(-residual[rows], self.diagonal[rows], out=rhs[rows])
+            rhs[rows][self.held[rows]] = 0.0
+
+        in_pieces(divide, rhs.shape[0], rhs.size)
         s, left, cycles = fgmres(
             self.matrix,
             self.cycle,
@@ -134,7 +151,7 @@ class _Cycles:
             max_steps=CYCLES,
             restart=RESTART,
         )
-        return s.reshape(self.weight.shape), left, cycles
+        return s.reshape(self.shape), left, cycles
 
 
 class _Direct:
@@ -147,8 +164,9 @@ class _Direct:
         self.still.flat[int(np.argmin(jacobian.phi))] = True
         self.solver: Callable[[Array], Array]
         if jacobian.linear_solver == "pardiso":
-            rows[self.still] = 0.0
-            rows[self.still, 0] = 1.0
+            entries = np.moveaxis(rows, 2, 3)
+            entries[self.still] = 0.0
+            entries[self.still, 0] = 1.0
             self.solver = partial(solve_pardiso, stencil_matrix(rows, scheme.offsets, scheme.periodic))
         else:
             self.solver = Factorised(rows, self.still, scheme.offsets, scheme.periodic).solve

@@ -22,11 +22,11 @@ from ..grid import Array, Grid
 from ..kernels import high_order as kernel
 from ..maps import Uniform
 from ..operators import FaceCoefficients, physical_coefficients, physical_flux, physical_log_density
-from ..poisson import without_gradient
+from ..poisson import divergence_free
+from ..threads import in_pieces, in_planes, shared, summed
 from .correction import Jacobian
-from .newton import negligible, normalise
+from .newton import distance, negligible, normalise
 from .scheme import Scheme
-from .threads import in_planes
 
 # Reduction of the residual by the cycles for the correction, whose remainder the estimate sees, and for the estimate itself.
 THOROUGH, ROUGH = 3e-3, 1e-1
@@ -123,13 +123,12 @@ def correct(
     jacobian = Jacobian(scheme, psi, negligible(psi, scheme.grid), linear_solver)
     tails = _tails(scheme, psi)
     fluxes = _Fluxes(scheme, coefficients, grid, tails if any(tail.any() for tail in tails) else None)
-    volume = grid.reference.cell_volume
     steps: list[_Step] = []
     sizes: list[float] = []
     while len(sizes) < REPEATS:
         before = steps[-1].psi if steps else psi
         steps.append(_step(jacobian, fluxes(before, 4), before, reduction))
-        sizes.append(float(np.sum(np.abs(np.exp(-steps[-1].psi) - np.exp(-before)))) * volume)
+        sizes.append(distance(steps[-1].psi, before, scheme.grid))
         if steps[-1].limited > LIMITED or sizes[0] > FAR:
             raise TooFar(f"by {sizes[-1]:.1e}, cut short where {steps[-1].limited:.1e} is")
         if len(sizes) > 1 and sizes[-1] > sizes[-2]:
@@ -141,23 +140,23 @@ def correct(
     fluxes.tails = None  # so that the estimate sees what they leave out: entropy production feels them
     flux = fluxes(better.psi, 6)
     best = check = _step(jacobian, flux, better.psi, ROUGH)
-    p4, p6 = np.exp(-better.psi), np.exp(-best.psi)
     doubts = fluxes.doubts(better.psi)
     if total_current(doubts) > NOTICED * total_current(flux - better.flux):
         check = _step(jacobian, flux + doubts, better.psi, ROUGH)
-    defect = abs(_mass(p4, grid) - 1.0)
+    density = shared(_decaying, better.psi)
+    defect = abs(_mass(density, grid) - 1.0)
     current = total_current(physical_flux(better.flux, grid))
     return Corrected(
         psi=better.psi,
         flux=better.flux,
         check_psi=check.psi,
         check_flux=check.flux,
-        change=float(np.sum(np.abs(p4 - np.exp(-psi)))) * volume,
-        density_error=float(np.sum(np.abs(p6 - p4))) * volume + defect,
+        change=distance(better.psi, psi, scheme.grid),
+        density_error=distance(best.psi, better.psi, scheme.grid) + defect,
         current_error=total_current(physical_flux(best.flux - better.flux, grid)) + defect * current,
-        density_doubt=float(np.sum(np.abs(np.exp(-check.psi) - p6))) * volume,
+        density_doubt=0.0 if check is best else distance(check.psi, best.psi, scheme.grid),
         current_doubt=0.0 if check is best else total_current(physical_flux(check.flux - best.flux, grid)),
-        drift=sum(_moved(u, p4, a) for a, u in enumerate(coefficients.velocity)) * volume,
+        drift=sum(_moved(u, density, a) for a, u in enumerate(coefficients.velocity)) * grid.reference.cell_volume,
         limited=better.limited,
         solves=len(sizes) + 1 + (check is not best),
         cycles=sum(s.cycles for s in steps) + best.cycles + (check.cycles if check is not best else 0),
@@ -165,9 +164,15 @@ def correct(
     )
 
 
+def _decaying(phi: Array, out: Array) -> None:
+    """e^{−Φ}."""
+    np.exp(np.negative(phi, out=out), out=out)
+
+
 def _moved(velocity: Array, density: Array, axis: int) -> float:
     """Σ over the cells of |u| on the face behind each, times its density."""
-    return float(np.sum(np.abs(np.moveaxis(velocity, axis, 0)[:-1]) * np.moveaxis(density, axis, 0)))
+    behind = np.moveaxis(np.moveaxis(velocity, axis, 0)[:-1], 0, axis)
+    return summed(lambda rows: float(np.sum(np.abs(behind[rows]) * density[rows])), density.shape[0], density.size)
 
 
 @dataclass(frozen=True)
@@ -181,20 +186,39 @@ class _Step:
 
 def _step(jacobian: Jacobian, flux: FaceField, psi: Array, reduction: float) -> _Step:
     """Ψ and the flux that balances, from ``psi`` and its flux."""
-    scheme, base = jacobian.scheme, jacobian.phi
-    outflow = flux.divergence()
-    outflow *= jacobian.growth
-    correction = jacobian.solve(outflow, reduction=reduction)
-    mean = float(np.sum(jacobian.probability * correction.s))
-    flux = flux + scheme.change(base, correction.s)
+    scheme, base, probability = jacobian.scheme, jacobian.phi, jacobian.probability
+    correction = jacobian.solve(jacobian.over_density(flux.divergence()), reduction=reduction)
+    s, planes, size = correction.s, psi.shape[0], psi.size
+    share = 1.0 / (1.0 + summed(lambda rows: float(np.sum(probability[rows] * s[rows])), planes, size))
+    balanced = scheme.change(base, s)
+    _add(balanced, flux, share)
     if correction.reduction > 0.0:
-        flux = without_gradient(flux)[0]  # the imbalance that the iterations left
-    wanted = 1.0 + (correction.s if psi is base else correction.s * np.exp(psi - base))
-    ratio = np.minimum(np.maximum(wanted, SMALLEST_RATIO), LARGEST_RATIO)
-    cut = ratio != wanted
-    limited = float(np.sum(jacobian.probability[cut]))
-    psi = normalise(psi - _calm(np.log(ratio, out=ratio), cut, scheme.grid.periodic), scheme.grid)
-    return _Step(psi, flux * (1.0 / (1.0 + mean)), limited, correction.cycles, correction.solver)
+        balanced = divergence_free(balanced)  # the imbalance that the iterations left
+    change, cut = np.empty(psi.shape), np.empty(psi.shape, dtype=np.bool_)
+
+    def limit(rows: slice) -> float:
+        """How far Ψ goes down, and the probability where that is cut short."""
+        wanted = 1.0 + (s[rows] if psi is base else s[rows] * np.exp(psi[rows] - base[rows]))
+        ratio = np.minimum(np.maximum(wanted, SMALLEST_RATIO), LARGEST_RATIO)
+        np.not_equal(ratio, wanted, out=cut[rows])
+        np.log(ratio, out=change[rows])
+        return float(np.sum(probability[rows][cut[rows]]))
+
+    limited = summed(limit, planes, size)
+    change = _calm(change, cut, scheme.grid.periodic)
+    np.subtract(psi, change, out=change)
+    return _Step(normalise(change, scheme.grid), balanced, limited, correction.cycles, correction.solver)
+
+
+def _add(field: FaceField, other: FaceField, share: float) -> None:
+    """A share of the sum of two fields, in the arrays of the first."""
+    for component, more in zip(field.components, other.components, strict=True):
+
+        def piece(rows: slice, component: Array = component, more: Array = more) -> None:
+            component[rows] += more[rows]
+            component[rows] *= share
+
+        in_pieces(piece, component.shape[0], component.size)
 
 
 def _calm(change: Array, cut: NDArray[np.bool_], periodic: tuple[bool, ...]) -> Array:
@@ -215,7 +239,7 @@ def _widened(cells: NDArray[np.bool_], periodic: tuple[bool, ...]) -> NDArray[np
     """With all neighbours, those across edges and corners too."""
     for axis, ring in enumerate(periodic):
         lines = np.moveaxis(cells, axis, 0)
-        wider = lines.copy()
+        wider = lines.copy(order="K")
         wider[1:] |= lines[:-1]
         wider[:-1] |= lines[1:]
         if ring:
@@ -254,15 +278,13 @@ class _Fluxes:
         components = []
         for a in range(grid.dim):
             ring = grid.periodic[a]
-            value, values = to_faces(phi, a, ring, order), velocity[a].copy()
+            value, rises = to_faces(phi, a, ring, order), []
             for m, tensor in enumerate(diffusion[a]):
-                if m != a and not tensor.any():
-                    continue
-                rise = face_slopes(phi, a, ring, order) if m == a else slopes(value, m, grid.periodic[m], order)
-                rise *= tensor
-                rise /= grid.spacing[m]
-                values += rise
-            values *= np.exp(np.negative(value, out=value), out=value)
+                if m == a:
+                    rises.append((face_slopes(phi, a, ring, order), tensor, grid.spacing[m]))
+                elif tensor.any():
+                    rises.append((slopes(value, m, grid.periodic[m], order), tensor, grid.spacing[m]))
+            values = _carried(value, velocity[a], rises)
             if not ring:
                 ends = np.moveaxis(values, a, 0)
                 ends[0] = ends[-1] = 0.0
@@ -288,14 +310,14 @@ class _Fluxes:
         steps = [grid.spacing[m] if isinstance(grid.maps[m], Uniform) else grid.centers(m) for m in axes]
         rows = [np.moveaxis(d, a + 1, 0)[1:-1] for a, d in enumerate(self.coefficients.diffusion)]  # walls hold zeros
         varying = any(np.ptp(row[:, m]) > 0.0 for row in rows for m in axes)
-        rises = [np.gradient(phi, steps[m], axis=m) for m in axes] if varying else []
-        density, components = np.exp(-phi), []
+        rises = [_rises(phi, steps[m], m) for m in axes] if varying else []
+        density, components = shared(_decaying, phi), []
         for a, u in enumerate(self.coefficients.velocity):
             terms = self.coefficients.diffusion[a][: len(rises)]
             weights = np.empty((len(rises), *u.shape))
             for weight, rise in zip(weights, rises, strict=True):
-                weight[...] = between(rise, a)
-            out = np.zeros_like(u)
+                between(rise, a, out=weight)
+            out = np.zeros(u.shape)
             for m, n in enumerate(u.shape):
                 lines = (prod(u.shape[:m]), n, prod(u.shape[m + 1 :]))
                 ring = grid.periodic[m]
@@ -304,13 +326,17 @@ class _Fluxes:
                     continue
                 each, where = (len(terms), *lines), (first, last, ring, out.reshape(lines))
                 arguments = (u.reshape(lines), terms.reshape(each), weights.reshape(each), *where)
-                in_planes(kernel.doubts, lines[0], u.size, *arguments)
+                planes = lines[0] * (last - first)
+                in_planes(kernel.doubts, planes, u.size, *arguments)
                 if rises and self.coefficients.differenced:  # a jump of D by which its derivative may have missed
                     rate = np.ones_like(u) / grid.along(grid.distances(m) if m == a else grid.widths(m), m)
                     one = (1, *lines)
                     arguments = (np.zeros(lines), terms[m].reshape(one), rate.reshape(one), *where)
-                    in_planes(kernel.doubts, lines[0], u.size, *arguments)
-            out *= between(density, a) * _area(grid, a)
+                    in_planes(kernel.doubts, planes, u.size, *arguments)
+            means = between(density, a)
+            if not grid.uniform:
+                means *= _area(grid, a)
+            out = shared(np.multiply, out, means, out=out)
             if grid.periodic[a]:
                 ends = np.moveaxis(out, a, 0)
                 ends[-1] = ends[0]
@@ -318,16 +344,47 @@ class _Fluxes:
         return FaceField(grid.reference, tuple(components))
 
 
+def _carried(phi: Array, velocity: Array, rises: list[tuple[Array, Array, float]]) -> Array:
+    """e^{−Φ} (u + Σ_m ``rise_m`` D_m/h_m), in the array of Φ."""
+
+    def piece(rows: slice) -> None:
+        total = velocity[rows].copy()
+        for rise, tensor, step in rises:
+            part = rise[rows] * tensor[rows]
+            part /= step
+            total += part
+        np.exp(np.negative(phi[rows], out=phi[rows]), out=phi[rows])
+        phi[rows] *= total
+
+    in_pieces(piece, phi.shape[0], phi.size)
+    return phi
+
+
+def _rises(phi: Array, steps: float | Array, axis: int) -> Array:
+    """∂Φ along an axis at the cell centres, of second order."""
+    if phi.ndim == 1:
+        return np.asarray(np.gradient(phi, steps))
+    out, across = np.empty(phi.shape), int(axis == 0)  # lines along the axis are not cut
+
+    def piece(lines: slice) -> None:
+        where = (slice(None),) * across + (lines,)
+        out[where] = np.gradient(phi[where], steps, axis=axis)
+
+    in_pieces(piece, phi.shape[across], phi.size)
+    return out
+
+
 def _tails(scheme: Scheme, psi: Array) -> tuple[NDArray[np.bool_], ...]:
     """Faces of the frozen form beyond ``TAIL``."""
     out, low = [], psi.reshape(scheme.shape) - psi.min() - TAIL > 0.0
     for a, axis in enumerate(scheme.axes):
         cells, forms = np.moveaxis(low, axis, 0), np.moveaxis(scheme.regular[axis], axis, 0)
-        faces = np.zeros(forms.shape, dtype=np.bool_)
+        tail = np.zeros(scheme.regular[axis].shape, dtype=np.bool_)
+        faces = np.moveaxis(tail, axis, 0)
         faces[1:-1] = (cells[1:] & cells[:-1]) & ~forms[1:-1]
         if scheme.periodic[axis]:
             faces[0] = faces[-1] = (cells[0] & cells[-1]) & ~forms[0]
-        out.append(np.moveaxis(faces, 0, axis).reshape(scheme.grid.face_shape(a)))
+        out.append(tail.reshape(scheme.grid.face_shape(a)))
     return tuple(out)
 
 

@@ -14,6 +14,7 @@ from ..fields import FaceField
 from ..grid import Array, Grid
 from ..operators import difference_scale, physical_flux
 from ..process import DiffusionProcess
+from .newton import distance
 from .richardson import SAFETY, SECOND_ORDER, estimated_error
 from .transfer import prolong, restrict_cells, restrict_faces
 
@@ -76,6 +77,8 @@ class Grade:
     drift_scale: float  # ∫|u|p: the current there would be if nothing balanced the drift
     drift_entropy: float | None  # ∫ p uᵀD⁻¹u: the entropy production if nothing balanced the drift
     current_total: float
+    entropy_production: float | None
+    entropy_production_error: float | None
     one_way: float  # Σ_a ∫ p D_aa/h_a: what crosses faces in one direction, of which the current is the difference
     wall_mass: dict[str, float]
     # From the grid before, on its cells: ∫|p − p'| and ∫|J − J'|
@@ -123,13 +126,6 @@ class Hierarchy:
         known = self.errors() if answer.density_error is not None else Errors(np.inf, np.inf)
         self.start = Start(answer.phi, known.density, known.current)
         record.pop("stalled")
-        production, production_error = None, None
-        if grade.force is not None:
-            production = currents.entropy_production(physical_flux(answer.flux, grid), grade.force)
-            if answer.check is not None:
-                missing = physical_flux(answer.check.flux - answer.flux, grid)
-                local = currents.entropy_production_density(missing, grade.force)
-                production_error = SAFETY * float(np.sum(np.abs(local) * grid.cell_volumes))
         record |= {
             "order": answer.order,
             "density_error": answer.density_error,
@@ -138,29 +134,48 @@ class Hierarchy:
             "density_change": grade.density_change,
             "current_change": grade.current_change,
             "current_total": grade.current_total,
-            "entropy_production": production,
-            "entropy_production_error": production_error,
+            "entropy_production": grade.entropy_production,
+            "entropy_production_error": grade.entropy_production_error,
             "seconds": time.perf_counter() - started,
         }
 
     def _grade(self, grid: Grid, answer: Answer) -> Grade:
-        points = grid.cell_points()
-        velocity = self.process.current_velocity(points, difference_scale(grid))
-        diffusion = self.process.diffusion(points)
-        force = currents.thermodynamic_force(velocity, diffusion)
-        probability = np.exp(-answer.phi) * grid.cell_volumes
-        drift_entropy = None
-        if force is not None:
-            drift_entropy = float(np.sum(probability * np.einsum("i...,i...->...", force, velocity)))
-        rates = (diffusion[a, a] / grid.along(grid.widths(a), a) for a in range(grid.dim))
+        """Everything that takes the process at the cell centres, in one pass over them."""
+        scale, phi, volumes = difference_scale(grid), answer.phi, grid.cell_volumes
+        vectors = physical_flux(answer.flux, grid).centered()
+        missing = None if answer.check is None else physical_flux(answer.check.flux - answer.flux, grid).centered()
+        probability, forces = np.empty(grid.shape), np.empty((grid.dim, *grid.shape))
+        force: Array | None = forces
+        drift, current, one_way, entropy, production, unsure = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        for planes, points in grid.slabs():
+            velocity, diffusion = self.process.coefficients(points, scale if scale.ndim == 1 else scale[:, planes])
+            p, volume, J = probability[planes], volumes[planes], vectors[:, planes]
+            np.multiply(np.exp(-phi[planes]), volume, out=p)
+            drift += float(np.sum(p * np.sqrt(np.sum(velocity**2, axis=0))))
+            current += float(np.sum(np.sqrt(np.sum(J**2, axis=0)) * volume))
+            for a in range(grid.dim):
+                widths = grid.widths(a)
+                one_way += float(np.sum(p * diffusion[a, a] / grid.along(widths[planes] if a == 0 else widths, a)))
+            omega = None if force is None else currents.thermodynamic_force(velocity, diffusion)
+            if omega is None or force is None:
+                force = None
+                continue
+            force[:, planes] = omega
+            entropy += float(np.sum(p * np.einsum("i...,i...->...", omega, velocity)))
+            production += float(np.sum(np.einsum("i...,i...->...", J, omega) * volume))
+            if missing is not None:
+                unsure += float(np.sum(np.abs(np.einsum("i...,i...->...", missing[:, planes], omega)) * volume))
+        known = force is not None
         return Grade(
             grid=grid,
             answer=answer,
             force=force,
-            drift_scale=float(np.sum(probability * np.sqrt(np.sum(velocity**2, axis=0)))),
-            drift_entropy=drift_entropy,
-            current_total=currents.total_current(physical_flux(answer.flux, grid)),
-            one_way=sum(float(np.sum(probability * rate)) for rate in rates),
+            drift_scale=drift,
+            drift_entropy=entropy if known else None,
+            current_total=current,
+            entropy_production=production if known else None,
+            entropy_production_error=SAFETY * unsure if known and missing is not None else None,
+            one_way=one_way,
             wall_mass=wall_mass(probability, grid, self.process.names),
         )
 
@@ -231,13 +246,8 @@ def _compare(fine: Grade, coarse: Grade) -> None:
     """Changes from ``coarse`` to ``fine``."""
     grid = coarse.grid
     phi, flux = restrict_cells(fine.answer.phi, fine.grid), restrict_faces(fine.answer.flux, grid.reference)
-    fine.density_change = _distance(phi, coarse.answer.phi, grid)
+    fine.density_change = distance(phi, coarse.answer.phi, grid)
     fine.current_change = currents.total_current(physical_flux(flux - coarse.answer.flux, grid))
-
-
-def _distance(phi: Array, other: Array, grid: Grid) -> float:
-    """∫|p − p'|."""
-    return float(np.sum(np.abs(np.exp(-phi) - np.exp(-other)) * grid.cell_volumes))
 
 
 def wall_mass(probability: Array, grid: Grid, names: tuple[str, ...]) -> dict[str, float]:

@@ -51,16 +51,17 @@ def dissection(shape: tuple[int, ...], periodic: tuple[bool, ...]) -> Array:
 
 
 def stencil_matrix(rows: Array, offsets: tuple[tuple[int, int, int], ...], periodic: tuple[bool, ...]) -> Any:
-    """CSR matrix of ``rows[z, y, x, s]``, the coefficients of the cells at ``offsets[s]``; beyond walls they must be zero."""
-    shape = rows.shape[:3]
+    """CSR matrix of ``rows[z, y, s, x]``, the coefficients of the cells at ``offsets[s]``; beyond walls they must be zero."""
+    shape = (*rows.shape[:2], rows.shape[3])
     flat = np.arange(int(np.prod(shape)), dtype=np.int32).reshape(shape)
     padded = np.pad(flat, [(1, 1)] * 3, mode="wrap")
     columns = np.stack(
         [padded[tuple(slice(1 + o, 1 + o + n) for o, n in zip(offset, shape, strict=True))] for offset in offsets],
-        axis=-1,
+        axis=2,
     )
     pointers = np.arange(0, rows.size + 1, len(offsets))
-    matrix = sp.csr_array((rows.reshape(-1), columns.reshape(-1), pointers), shape=(flat.size, flat.size))
+    entries, columns = (np.swapaxes(a, 2, 3).reshape(-1) for a in (rows, columns))
+    matrix = sp.csr_array((entries, columns, pointers), shape=(flat.size, flat.size))
     matrix.sum_duplicates()
     matrix.eliminate_zeros()
     return matrix
@@ -102,11 +103,11 @@ def _check_rows(matrix: Any) -> None:
 
 
 class Factorised:
-    r"""The system :math:`\sum_s` ``rows[cell, s]`` x(cell + ``offsets[s]``) = rhs(cell), x = 0 in the cells ``held``, by LU.
+    r"""The system :math:`\sum_s` ``rows[s]`` x(cell + ``offsets[s]``) = rhs(cell), x = 0 in the cells ``held``, by LU.
 
     Parameters
     ----------
-    rows : ndarray, shape (nz, ny, nx, s)
+    rows : ndarray, shape (nz, ny, s, nx)
         Coefficients of the cells at ``offsets[s]``; beyond walls they must be zero.
     held : ndarray of bool, shape (nz, ny, nx)
     offsets, periodic : tuple
@@ -124,7 +125,7 @@ class Factorised:
         offsets: tuple[tuple[int, int, int], ...],
         periodic: tuple[bool, ...],
     ) -> None:
-        matrix, self.free, self.largest = stencil_columns(rows, held, offsets, dissection(rows.shape[:3], periodic))
+        matrix, self.free, self.largest = stencil_columns(rows, held, offsets, dissection(held.shape, periodic))
         try:
             self.factor = spla.splu(matrix, permc_spec="NATURAL", diag_pivot_thresh=PIVOT, **BLOCKS)
         except RuntimeError as error:

@@ -161,7 +161,7 @@ def _corrected(
             break
         psi = better.psi
         last = better.density_error
-    mass = scheme.regular_mass(np.exp(-better.psi) * grid.reference.cell_volume)
+    mass = scheme.regular_mass(scheme.probability(better.psi))
     if not settled:
         record["not_corrected"] = (
             f"by {better.change:.1e}, then by another {better.density_error:.1e}, cut short where {better.limited:.1e} is"
@@ -233,7 +233,7 @@ def _frozen(coefficients: FaceCoefficients, psi: Array) -> float:
     scheme = Scheme(coefficients)
     psi = normalise(psi, scheme.grid)
     scheme.freeze(psi, STEEPEST[scheme.grid.dim][0], FASTEST, CROSS_LIMIT)
-    return 1.0 - scheme.regular_mass(np.exp(-psi) * scheme.grid.cell_volume)
+    return 1.0 - scheme.regular_mass(scheme.probability(psi))
 
 
 def _net(

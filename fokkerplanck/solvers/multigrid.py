@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..grid import Array
 from ..kernels import multigrid as kernel
-from .threads import in_planes
+from ..threads import in_pieces, in_planes, shared, summed
 
 LARGEST_COARSEST = 300  # cells: its inverse is applied 2^levels times a cycle
 NO_SHARE = 1e-26  # of an aggregate's probability: below, a cell's balance does not show in that of its aggregate
@@ -22,17 +23,17 @@ Offset = tuple[int, int, int]
 
 
 class Stencil:
-    """A matrix on a grid, rows divided by ``diagonal``: ``links[z, y, x, s]`` is the coefficient of the cell at ``offsets[s]``.
+    """A matrix on a grid, rows divided by ``diagonal``: ``links[z, y, s, x]`` is the coefficient of the cell at ``offsets[s]``.
 
     Periodic axes wrap; beyond walls every coefficient is zero.
 
     Parameters
     ----------
-    links : ndarray, shape (nz, ny, nx, len(offsets))
+    links : ndarray, shape (nz, ny, len(offsets), nx)
     diagonal : ndarray, shape (nz, ny, nx)
         What the rows were divided by.
     offsets : tuple of (int, int, int)
-        The cell itself first, the nearest cells along x last: those a sweep needs soonest.
+        The cell itself first, the nearest cells along x last, the one ahead and the one behind.
     periodic : tuple of three bool
     """
 
@@ -44,18 +45,13 @@ class Stencil:
         self.shape: tuple[int, ...] = diagonal.shape
         self.pad = tuple(int(any(o[a] for o in offsets)) for a in range(3))
         padded = [n + 2 * p for n, p in zip(self.shape, self.pad, strict=True)]
-        self.strides = tuple((o[0] * padded[1] + o[1]) * padded[2] + o[2] for o in offsets)
-        # entries of the cells before and behind along z and x
-        self.ends = tuple(
-            tuple(offsets.index(o) for o in pair if o in offsets)
-            for pair in (((-1, 0, 0), (1, 0, 0)), ((0, 0, -1), (0, 0, 1)))
-        )
+        self.strides = np.array([(o[0] * padded[1] + o[1]) * padded[2] + o[2] for o in offsets])
         self.vector = np.zeros(padded)  # with ghost cells
         self.cells = self.vector[tuple(slice(p, p + n) for n, p in zip(self.shape, self.pad, strict=True))]
 
     def __call__(self, v: Array) -> Array:
         """Matrix times vector."""
-        self.cells[...] = v.reshape(self.shape)
+        shared(np.positive, v.reshape(self.shape), out=self.cells)
         self.fill_ghosts()
         out = np.empty(self.shape)
         in_planes(kernel.apply, self.shape[0], out.size, self.links, self.strides, self.vector, self.pad, out)
@@ -71,9 +67,9 @@ class Stencil:
         out = np.zeros((n, n))
         position = np.indices(self.shape)
         for s, offset in enumerate(self.offsets):
-            used = self.links[..., s] != 0.0
+            used = self.links[..., s, :] != 0.0
             neighbour = tuple((position[a][used] + offset[a]) % self.shape[a] for a in range(3))
-            np.add.at(out, (cells[used], cells[neighbour]), self.links[..., s][used])
+            np.add.at(out, (cells[used], cells[neighbour]), self.links[..., s, :][used])
         return out
 
 
@@ -85,23 +81,50 @@ class _Grade:
         self.rhs = np.empty(stencil.shape)
         self.step: tuple[int, ...] = (1, 1, 1)  # cells of an aggregate along each axis
         self.weight = self.rhs  # of each cell's residual in that of its aggregate; set by ``coarser``
+        offsets = stencil.offsets
+        others = range(1, len(offsets) - 2)
+        self.others = np.array(others)  # entries of neighbours in other rows, and of those a sweep comes to first
+        self.before = np.array([s for s in others if offsets[s][0] == 0 and offsets[s][1] < 0], dtype=np.intp)
+        planes, rows, columns = stencil.shape
+        self.by_points = rows > 1
+        if not self.by_points:
+            self.ends = tuple(offsets.index(o) for o in ((-1, 0, 0), (1, 0, 0)) if o in offsets)
+            self.beside = np.array([s for s in range(1, len(offsets)) if s not in self.ends])
+            self.pivots = np.empty((2, planes, columns))
+            in_planes(kernel.row_pivots, planes, self.rhs.size, stencil.links, self.pivots[0])
+            in_planes(kernel.column_pivots, columns, self.rhs.size, stencil.links, self.ends, self.pivots[1])
 
-    def relax(self, *, forward: bool) -> None:
-        """In the plane by rows and by columns, which takes care of any noise across the other; in space cell by cell, twice."""
+    def relax(self, *, forward: bool, from_zero: bool = False) -> None:
+        """In the plane by rows and by columns, which takes care of any noise across the other; in space cell by cell, twice.
+
+        ``from_zero`` says that the unknowns are zero, so that only cells met before count at first.
+        """
         m = self.stencil
-        planes, rows, columns = m.shape
+        planes, _, columns = m.shape
         matrix, unknowns = (m.links, m.strides), (self.rhs, m.vector, m.pad)
         order = (0, 1) if forward else (1, 0)
         for line in (True, False) if forward else (False, True):
             for parity in order:
                 m.fill_ghosts()
+                entries, from_zero = self.before if from_zero else self.others, False
                 arguments: tuple[Any, ...]
-                if rows > 1:
-                    arguments = (kernel.relax_points, planes, self.rhs.size, *matrix, *unknowns, parity, forward)
+                if self.by_points:
+                    arguments = (
+                        kernel.relax_points,
+                        planes,
+                        self.rhs.size,
+                        *matrix,
+                        entries,
+                        *unknowns,
+                        parity,
+                        forward,
+                    )
                 elif line:
-                    arguments = (kernel.relax_rows, planes, self.rhs.size, *matrix, m.ends[1], *unknowns, parity)
+                    pivots = self.pivots[0]
+                    arguments = (kernel.relax_rows, planes, self.rhs.size, *matrix, entries, pivots, *unknowns, parity)
                 else:
-                    arguments = (kernel.relax_columns, columns, self.rhs.size, *matrix, m.ends[0], *unknowns, parity)
+                    lines = (self.beside, self.ends, self.pivots[1])
+                    arguments = (kernel.relax_columns, columns, self.rhs.size, *matrix, *lines, *unknowns, parity)
                 in_planes(*arguments)
 
     def coarser(self, phi: Array) -> tuple[_Grade, Array] | None:
@@ -114,10 +137,11 @@ class _Grade:
         shape = tuple(n // s for n, s in zip(fine.shape, step, strict=True))
         coarse_phi, share = np.empty(shape), np.empty(fine.shape)
         in_planes(kernel.aggregate, shape[0], size, phi, step, NO_SHARE, coarse_phi, share)
-        galerkin = np.empty((*shape, len(fine.offsets)))
+        entries = (*shape[:2], len(fine.offsets), shape[2])
+        galerkin = np.empty(entries)
         targets = _targets(fine.offsets, step)
         in_planes(kernel.coarsen, shape[0], size, fine.links, fine.diagonal, share, step, targets, galerkin)
-        links, diagonal = np.empty((*shape, len(fine.offsets))), np.empty(shape)
+        links, diagonal = np.empty(entries), np.empty(shape)
         opposite = np.array([fine.offsets.index((-o[0], -o[1], -o[2])) for o in fine.offsets])
         in_planes(
             kernel.soften,
@@ -125,7 +149,7 @@ class _Grade:
             size,
             galerkin,
             coarse_phi,
-            fine.offsets,
+            np.array(fine.offsets),
             opposite,
             np.array([SOFT if sum(map(abs, o)) == 1 else 1.0 for o in fine.offsets]),
             fine.periodic,
@@ -133,8 +157,7 @@ class _Grade:
             diagonal,
         )
         self.step = step
-        share *= fine.diagonal
-        share /= np.repeat(np.repeat(np.repeat(diagonal, step[0], 0), step[1], 1), step[2], 2)
+        in_planes(kernel.weigh, fine.shape[0], size, share, fine.diagonal, diagonal, step)
         self.weight = share
         return _Grade(Stencil(links, diagonal, fine.offsets, fine.periodic)), coarse_phi
 
@@ -168,19 +191,20 @@ class Multigrid:
     def __call__(self, rhs: Array) -> Array:
         """One W-cycle from zero for the residual ``rhs``, divided by the diagonal as the rows are."""
         top = self.grades[0]
-        top.rhs[...] = rhs.reshape(top.rhs.shape)
-        top.stencil.vector[...] = 0.0
-        self._cycle(0)
-        return top.stencil.cells.reshape(rhs.shape).copy()
+        top.rhs = np.ascontiguousarray(rhs.reshape(top.rhs.shape))
+        self._cycle(0, from_zero=True)
+        return shared(np.positive, top.stencil.cells).reshape(rhs.shape)
 
-    def _cycle(self, index: int) -> None:
+    def _cycle(self, index: int, *, from_zero: bool) -> None:
         grade = self.grades[index]
         m = grade.stencil
+        if from_zero:
+            m.vector[...] = 0.0
         if index == len(self.grades) - 1:
             m.cells[...] += (self.coarsest @ grade.rhs.ravel()).reshape(m.shape)
             return
         coarse = self.grades[index + 1]
-        grade.relax(forward=True)
+        grade.relax(forward=True, from_zero=from_zero)
         m.fill_ghosts()
         in_planes(
             kernel.restrict_residual,
@@ -195,10 +219,9 @@ class Multigrid:
             grade.step,
             coarse.rhs,
         )
-        coarse.stencil.vector[...] = 0.0
-        self._cycle(index + 1)
+        self._cycle(index + 1, from_zero=True)
         if index + 1 < len(self.grades) - 1:
-            self._cycle(index + 1)
+            self._cycle(index + 1, from_zero=False)
         in_planes(
             kernel.add_prolonged,
             m.shape[0],
@@ -255,30 +278,28 @@ def fgmres(
         Weighted residual relative to that of x = 0, of the recurrence.
     steps : int
     """
-    x = np.zeros_like(rhs)
-    residual = weight * rhs
-    start = float(np.linalg.norm(residual))
+    x, size = np.zeros(rhs.size), rhs.size
+    residual = shared(np.multiply, weight, rhs)
+    start = _norm(residual)
     if start == 0.0:
         return x, 0.0, 0
+    scaled = np.empty_like(rhs)
     done, norm = 0, start
     while done < max_steps and norm > rtol * start:
         count = min(restart, max_steps - done)
-        basis = np.empty((count + 1, rhs.size))
-        directions: list[Array] = []
+        basis, directions = [shared(np.divide, residual, norm, out=residual)], []
         upper = np.zeros((count + 1, count))
         rotations = np.zeros((count, 2))
         g = np.zeros(count + 1)
         g[0] = norm
-        np.divide(residual, norm, out=basis[0])
         k = 0
         while k < count and norm > rtol * start:
-            z = preconditioner(basis[k] / weight)
+            z = preconditioner(shared(np.divide, basis[k], weight, out=scaled))
             w = matrix(z)
-            w *= weight
             directions.append(z)
-            h = basis[: k + 1] @ w
-            w -= h @ basis[: k + 1]
-            length = float(np.linalg.norm(w))
+            w = shared(np.multiply, w, weight, out=w)
+            h = np.sum(in_pieces(partial(_products, basis, w), size, size), axis=0)
+            length = float(np.sqrt(summed(partial(_without, basis, h, w), size, size)))
             column = np.append(h, length)
             for i in range(k):
                 c, s = rotations[i]
@@ -294,14 +315,34 @@ def fgmres(
             norm = abs(float(g[k + 1]))
             k += 1
             if length > 0.0:
-                np.divide(w, length, out=basis[k])
+                basis.append(shared(np.divide, w, length, out=w))
         if k == 0:
             break
         y = sla.solve_triangular(upper[:k, :k], g[:k])
-        for factor, z in zip(y, directions, strict=False):
-            x += factor * z
+        in_pieces(partial(_combine, directions[:k], y, x), size, size)
         done += k
         if norm > rtol * start and done < max_steps:
-            residual = weight * (rhs - matrix(x))
-            norm = float(np.linalg.norm(residual))
+            residual = shared(np.subtract, rhs, matrix(x))
+            norm = _norm(shared(np.multiply, residual, weight, out=residual))
     return x, norm / start, done
+
+
+def _norm(vector: Array) -> float:
+    return float(np.sqrt(summed(lambda part: float(vector[part] @ vector[part]), vector.size, vector.size)))
+
+
+def _products(basis: list[Array], w: Array, part: slice) -> Array:
+    return np.array([b[part] @ w[part] for b in basis])
+
+
+def _without(basis: list[Array], products: Array, w: Array, part: slice) -> float:
+    """Take the basis out of a part of w; the square of what is left."""
+    rest = w[part]
+    for factor, b in zip(products, basis, strict=True):
+        rest -= factor * b[part]
+    return float(rest @ rest)
+
+
+def _combine(directions: list[Array], factors: Array, x: Array, part: slice) -> None:
+    for factor, z in zip(factors, directions, strict=True):
+        x[part] += factor * z[part]

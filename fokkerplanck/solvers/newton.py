@@ -17,7 +17,8 @@ from ..fields import FaceField
 from ..grid import Array, Grid
 from ..kernels import flux as kernel
 from ..operators import FaceCoefficients
-from ..poisson import without_gradient
+from ..poisson import divergence_free
+from ..threads import in_pieces, summed
 from .chain import check_irreducible
 from .correction import Jacobian
 from .linear import SingularSystem
@@ -82,8 +83,26 @@ class Level:
 
 def normalise(phi: Array, grid: Grid) -> Array:
     """Shift Φ so that Σ e^{−Φ} × cell volume = 1."""
-    low = float(phi.min())
-    return phi - low + float(np.log(np.sum(np.exp(low - phi)) * grid.cell_volume))
+    low, out = float(phi.min()), np.empty(phi.shape)
+    total = summed(lambda rows: float(np.sum(np.exp(low - phi[rows]))), phi.shape[0], phi.size)
+    shift = float(np.log(total * grid.cell_volume))
+
+    def piece(rows: slice) -> None:
+        np.subtract(phi[rows], low, out=out[rows])
+        out[rows] += shift
+
+    in_pieces(piece, phi.shape[0], phi.size)
+    return out
+
+
+def distance(phi: Array, other: Array, grid: Grid) -> float:
+    """∫|p − p'| of two densities by their −ln p."""
+    volumes = grid.cell_volumes
+
+    def piece(rows: slice) -> float:
+        return float(np.sum(np.abs(np.exp(-phi[rows]) - np.exp(-other[rows])) * volumes[rows]))
+
+    return summed(piece, phi.shape[0], phi.size)
 
 
 def solve_level(
@@ -127,7 +146,7 @@ def solve_level(
             refreshed = _newton(scheme, level.phi, linear_solver, rough)
         except Stalled:
             break  # what was frozen with the first reference stands: it is a solution, if a less accurate one
-        moved = float(np.sum(np.abs(np.exp(-refreshed.phi) - np.exp(-level.phi)))) * scheme.grid.cell_volume
+        moved = distance(refreshed.phi, level.phi, scheme.grid)
         level = replace(refreshed, steps=level.steps + refreshed.steps, cycles=level.cycles + refreshed.cycles)
         if moved < REGULAR:
             return replace(level, up_to_date=True)
@@ -146,7 +165,7 @@ def _newton(scheme: Scheme, phi: Array, linear_solver: str, rough: bool) -> Leve
             raise Stalled(str(error)) from error
         s = correction.s
         cycles += correction.cycles
-        probability = np.exp(-phi) * grid.cell_volume
+        probability = scheme.probability(phi)
         mean = float(np.sum(probability * s))
         size = float(np.sum(probability * np.abs(s - mean)))
         if not np.isfinite(size):
@@ -165,8 +184,8 @@ def _newton(scheme: Scheme, phi: Array, linear_solver: str, rough: bool) -> Leve
         phi = normalise(phi - np.log(ratio), grid)
         if settled:
             if correction.reduction > 0.0:
-                flux = without_gradient(flux)[0]  # the imbalance that the iterations left
-            mass = scheme.regular_mass(np.exp(-phi) * grid.cell_volume)
+                flux = divergence_free(flux)  # the imbalance that the iterations left
+            mass = scheme.regular_mass(scheme.probability(phi))
             return Level(grid, phi, flux, step, cycles, mass, correction.solver, up_to_date=False)
         smallest, since = (size, 0) if size < smallest else (smallest, since + 1)
         if since == PATIENCE:
@@ -180,7 +199,7 @@ def negligible(phi: Array, grid: Grid) -> NDArray[np.bool_]:
     near = ~(phi > phi.min() + NEGLIGIBLE)
     for axis in (a for a in range(grid.dim) if not near.all()):
         here = np.moveaxis(near, axis, 0)
-        wide = here.copy()
+        wide = here.copy(order="K")
         wide[1:] |= here[:-1]
         wide[:-1] |= here[1:]
         if grid.periodic[axis]:

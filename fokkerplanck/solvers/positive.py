@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..grid import Array
 from ..operators import FaceCoefficients
-from ..poisson import without_gradient
+from ..poisson import divergence_free
 from .correction import LARGEST_RESCUE, Correction, Jacobian
 from .linear import SingularSystem
 from .newton import CROSS_LIMIT, REGULAR, Level, Stalled, check_connected, negligible, normalise
@@ -94,7 +94,7 @@ def solve_positive(
         if moved < settled:
             break
     if correction.reduction > 0.0:
-        flux = without_gradient(flux)[0]  # the imbalance that the iterations left
+        flux = divergence_free(flux)  # the imbalance that the iterations left
     probability = np.exp(-phi) * grid.cell_volume
     return PositiveLevel(
         grid,

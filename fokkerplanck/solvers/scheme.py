@@ -11,14 +11,14 @@ from ..fields import FaceField
 from ..grid import Array
 from ..kernels import flux as kernel
 from ..operators import FaceCoefficients
-from .threads import in_planes
+from ..threads import in_pieces, in_planes, shared, summed
 
 # Two axes of a plane are the first and the last of the kernels' three, so that the innermost loop is long.
 AXES = {1: (2,), 2: (0, 2), 3: (0, 1, 2)}
 
 
 def _offsets(axes: tuple[int, ...]) -> tuple[tuple[int, int, int], ...]:
-    """The cell and those that exchange probability with it, across faces and edges; the nearest along the last axis last."""
+    """The cell and those that exchange probability with it, across faces and edges; those ahead and behind along x last."""
     near = [(i - 1, j - 1, k - 1) for i, j, k in np.ndindex(3, 3, 3)]
     near = [o for o in near if sum(map(abs, o)) < 3 and all(o[a] == 0 for a in range(3) if a not in axes)]
     return tuple(sorted(near, key=lambda o: (o != (0, 0, 0), o[:2] == (0, 0), -o[2])))
@@ -45,11 +45,12 @@ class Scheme:
         if grid.dim == 3:
             self.u, self.d = coefficients.velocity, coefficients.diffusion
         else:
-            self.u, self.d = tuple(np.zeros(f) for f in faces), tuple(np.zeros((3, *f)) for f in faces)
+            u, self.d = [np.zeros(f) for f in faces], tuple(np.zeros((3, *f)) for f in faces)
             for a, axis in enumerate(self.axes):
-                self.u[axis][...] = coefficients.velocity[a].reshape(faces[axis])
+                u[axis] = coefficients.velocity[a].reshape(faces[axis])
                 for m, other in enumerate(self.axes):
-                    self.d[axis][other] = coefficients.diffusion[a][m].reshape(faces[axis])
+                    shared(np.positive, coefficients.diffusion[a][m].reshape(faces[axis]), out=self.d[axis][other])
+            self.u = tuple(u)
         self.regular = tuple(np.zeros(f, dtype=np.bool_) for f in faces)
         self.w = tuple(np.zeros(f) for f in faces)
         self._slope = np.zeros((3, *self.shape))
@@ -83,7 +84,7 @@ class Scheme:
     def slower(self, phi: Array, fastest: float) -> tuple[Any, Any]:
         """Forms and cross drift with faces above the cell Péclet number ``fastest`` linear too; the own where none is."""
         phi = phi.reshape(self.shape)
-        regular, w = tuple(np.zeros_like(r) for r in self.regular), tuple(np.zeros_like(w) for w in self.w)
+        regular, w = tuple(np.zeros(r.shape, np.bool_) for r in self.regular), tuple(np.zeros(w.shape) for w in self.w)
         forms = (np.inf, fastest, np.inf, regular, w)
         self._over(kernel.freeze, phi, self._slopes(phi), self.u, self.d, self.spacing, self.periodic, *forms)
         if not any((own > slow).any() for own, slow in zip(self.regular, regular, strict=True)):
@@ -96,16 +97,32 @@ class Scheme:
     def _over(self, function: Any, phi: Array, *arguments: Any) -> None:
         in_planes(function, self.shape[0], phi.size, phi, *arguments)
 
+    def probability(self, phi: Array) -> Array:
+        """e^{−Φ} × cell volume."""
+        out, volume = np.empty(phi.shape), self.grid.cell_volume
+
+        def piece(rows: slice) -> None:
+            np.exp(-phi[rows], out=out[rows])
+            out[rows] *= volume
+
+        in_pieces(piece, phi.shape[0], phi.size)
+        return out
+
     def regular_mass(self, probability: Array) -> float:
         """Mean over a cell's faces of whether they are regular, weighted with probability."""
         probability = probability.reshape(self.shape)
         total = 0.0
         for axis in self.axes:
-            forms = np.moveaxis(self.regular[axis], axis, 0).copy()
+            forms = np.moveaxis(self.regular[axis], axis, 0).copy(order="K")
             forms[-1] = forms[0] if self.periodic[axis] else True  # a wall face carries exactly nothing
             forms[0] = forms[-1]
-            p = np.moveaxis(probability, axis, 0)
-            total += 0.5 * float(np.sum(p * forms[:-1]) + np.sum(p * forms[1:]))
+            before, behind = (np.moveaxis(f, 0, axis) for f in (forms[:-1], forms[1:]))
+
+            def piece(rows: slice, before: Any = before, behind: Any = behind) -> float:
+                p = probability[rows]
+                return float(np.sum(p * before[rows]) + np.sum(p * behind[rows]))
+
+            total += 0.5 * summed(piece, self.shape[0], probability.size)
         return total / len(self.axes)
 
     def flux(self, phi: Array, s: Array) -> FaceField:
@@ -118,7 +135,7 @@ class Scheme:
 
     def _fluxes(self, phi: Array, s: Array, own: float) -> FaceField:
         phi, s = phi.reshape(self.shape), s.reshape(self.shape)
-        currents = tuple(np.zeros_like(u) for u in self.u)
+        currents = tuple(np.zeros(u.shape) for u in self.u)
         arguments = (s, self.u, self.d, self.spacing, self.periodic, self.regular, self.w, own, currents)
         self._over(kernel.fluxes, phi, self._slopes(phi), *arguments)
         return FaceField(
@@ -126,10 +143,10 @@ class Scheme:
         )
 
     def balance(self, phi: Array, forms: tuple[Any, Any] | None = None) -> tuple[Array, Array]:
-        """Outflow over density of every cell, and the rows of its derivative by s = δp/p; the cell itself is entry 0."""
+        """Outflow over density of every cell, and its derivative by s = δp/p: rows[z, y, s, x], the cell itself entry 0."""
         phi = phi.reshape(self.shape)
         regular, w = forms or (self.regular, self.w)
-        residual, rows = np.empty(self.shape), np.empty((*self.shape, len(self.offsets)))
+        residual, rows = np.empty(self.shape), np.empty((*self.shape[:2], len(self.offsets), self.shape[2]))
         arguments = (self.u, self.d, self.spacing, self.periodic, regular, w, self.slot, residual, rows)
         self._over(kernel.balance, phi, self._slopes(phi), *arguments)
         return residual, rows

@@ -1,0 +1,82 @@
+"""Work on large grids shared between two threads: kernels plane by plane, NumPy's in pieces that stay in the cache."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import lru_cache, partial
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+T = TypeVar("T")
+Array = NDArray[np.float64]
+
+WORTH_SHARING = 2**16  # cells: a kernel takes about a millisecond there, handing half of it over 50 µs
+PIECE = (
+    2**16
+)  # cells: with fewer the two threads wait for each other, with more the parts of an expression leave the cache
+
+
+def workers(cells: int) -> int:
+    """Threads for a transform of so many cells."""
+    return 2 if cells >= WORTH_SHARING and _helper() is not None else 1
+
+
+@lru_cache(maxsize=1)
+def _helper() -> ThreadPoolExecutor | None:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return ThreadPoolExecutor(1, "fokkerplanck") if cores > 1 else None
+
+
+def in_planes(kernel: Callable[..., None], planes: int, cells: int, *arguments: Any) -> None:
+    """Call ``kernel(*arguments, start, stop)`` on ranges that cover ``planes``; the kernel may write to its own only."""
+    helper = _helper() if cells >= WORTH_SHARING else None
+    if helper is None or planes < 2:
+        kernel(*arguments, 0, planes)
+        return
+    middle = planes // 2
+    inherited = partial(copy_context().run, kernel)  # NumPy's settings for errors among it
+    other = helper.submit(inherited, *arguments, middle, planes)
+    try:
+        kernel(*arguments, 0, middle)
+    finally:
+        other.result()
+
+
+def in_pieces(function: Callable[[slice], T], planes: int, cells: int) -> list[T]:
+    """``function`` of slices that make up ``planes``, and what it returned for each, in order.
+
+    For expressions of many operations, whose parts then never leave the cache. The pieces depend on the grid alone, so that
+    neither do sums of them depend on the number of threads.
+    """
+    pieces = min(planes, -(-cells // PIECE))
+    ends = [planes * i // pieces for i in range(pieces + 1)] if pieces else [0]
+    done: list[Any] = [None] * pieces
+
+    def some(start: int, stop: int) -> None:
+        for i in range(start, stop):
+            done[i] = function(slice(ends[i], ends[i + 1]))
+
+    in_planes(some, pieces, cells)
+    return done
+
+
+def summed(function: Callable[[slice], float], planes: int, cells: int) -> float:
+    """The sum of what ``function`` returns for all pieces."""
+    return float(sum(in_pieces(function, planes, cells)))
+
+
+def shared(function: Callable[..., Any], *arguments: Any, out: Array | None = None) -> Array:
+    """A function of NumPy of arrays of one shape and of numbers, into ``out`` if there is one, which may be one of them."""
+    shape = next(a.shape for a in arguments if isinstance(a, np.ndarray))
+    target = np.empty(shape) if out is None else out
+
+    def piece(rows: slice) -> None:
+        function(*(a[rows] if isinstance(a, np.ndarray) else a for a in arguments), out=target[rows])
+
+    in_pieces(piece, target.shape[0], target.size)
+    return target
