@@ -129,9 +129,9 @@ def test_formulas_constants_and_program_texts_are_written_out(tmp_path: Path) ->
     page = write(tmp_path, solution, problem=process, title="Stirred")
     assert "lambda x: np.stack([-x[0] + x[1], -x[1] - x[0]])" in page.text
     assert "D = 0.5 I" in page.text
-    x, y = sympy.symbols("x y", real=True)
-    formulas = fp.DiffusionProcess.from_sympy([y - x, -y - x], sympy.Rational(1, 2), symbols=(x, y))
-    page = write(tmp_path, solution, problem=formulas)
+    x = sympy.Symbol("x", real=True)
+    formulas = fp.DiffusionProcess.from_sympy([-(x**3)], sympy.Rational(1, 2), symbols=(x,))
+    page = write(tmp_path, solved("double-well", (64,))[1], problem=formulas)
     assert len(page.all("math")) == 2
     assert page.all("mfrac")
 
@@ -213,25 +213,40 @@ def test_a_run_of_sgd_is_compared(tmp_path: Path) -> None:
     assert len(page.all("img")) == 5
 
 
+@pytest.mark.parametrize(("dim", "pictures"), [(1, 3), (3, 5)])
+def test_a_run_on_a_line_and_in_space_is_compared(tmp_path: Path, dim: int, pictures: int) -> None:
+    rng = np.random.default_rng(83)
+    X = rng.normal(size=(60, dim))
+    model = fp.sgd.linear_regression(X, X.sum(axis=1) + rng.normal(size=60))
+    sgd = fp.sgd.SGD(model, learning_rate=0.1, batch_size=8)
+    case = fp.cases.from_sgd(sgd, name="mine", title="Mine", description="Made up.")
+    solution = fp.solve_stationary(case.process, case.box, shape=(16 if dim == 3 else 64,) * dim, progress=False)
+    run = sgd.simulate(grid=solution.grid, chains=64, steps=200, rng=9, progress=False)
+    page = write(tmp_path, solution, problem=case, run=run, comparison=fp.compare(solution, run))
+    assert len(page.all("img")) == pictures
+    assert "Simulated and solved density" in page.text if dim == 1 else "integrated over theta2" in page.text
+    assert ("Area rates" in page.text) == (dim > 1)
+
+
 def test_provenance_names_no_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.node", lambda: "a-host-of-mine")
-    process, solution = stirred()
-    page = write(tmp_path, solution, problem=process)
+    case, solution = solved("double-well", (64,))
+    page = write(tmp_path, solution, problem=case)
     assert "a-host-of-mine" not in page.source
     for words in ("fokkerplanck 0.", "numpy", "bokeh", "matplotlib", "x86_64" if "x86_64" in page.text else "platform"):
         assert words in page.text, words
 
 
 def test_a_page_that_fails_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    process, solution = stirred()
-    before = write(tmp_path, solution, problem=process).source
+    case, solution = solved("double-well", (64,))
+    before = write(tmp_path, solution, problem=case).source
 
     def broken(*_: Any, **__: Any) -> int:
         raise OSError("disk full")
 
     monkeypatch.setattr(Path, "write_text", broken)
     with pytest.raises(OSError, match="disk full"):
-        fp.write_report(tmp_path / "report.html", solution, problem=process)
+        fp.write_report(tmp_path / "report.html", solution, problem=case)
     monkeypatch.undo()
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == before
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
@@ -277,13 +292,11 @@ def test_pixels_of_a_stretched_axis_are_the_cells_under_them() -> None:
 
 
 def test_a_periodic_axis_is_shown_whole() -> None:
-    _, solution = solved("helix", (16, 16, 16))
     grid = fp.Grid(fp.Box([0, -4], [1, 4], boundary=["periodic", "reflecting"]), (16, 32))
     p = np.zeros((16, 32))
     p[3, 10:20] = 1.0
     shown = viewer.raster(grid, ("a", "b"), {"p": p})
     assert shown.shape == (16, 10)
-    assert solution.grid.dim == 3
 
 
 def test_pictures_follow_the_colours_of_the_reader() -> None:

@@ -178,7 +178,7 @@ def diagnostics(solution: Solution) -> list[Block]:
     known = solution.diagnostics
     estimates = [
         ("density", _estimate(solution.error), MEANING["error"]),
-        ("current", _estimate(solution.current_error), MEANING["current_error"]),
+        ("current", _relative(solution.current_error), MEANING["current_error"]),
     ]
     blocks: list[Block] = [Table("Error estimates", estimates, ("of the", "estimate", "meaning"))]
     walls = known.get("wall_mass") or {}
@@ -241,7 +241,7 @@ def _level(level: Mapping[str, Any]) -> Sequence[str]:
     return (
         cells,
         _estimate(level.get("density_error")),
-        _estimate(current / total if total and current is not None else None),
+        _relative(current / total if total and current is not None else None),
         f"{level.get('newton_steps', '–')}",
         str(level.get("linear_solver", "–")),
         number(level.get("seconds", 0.0), 2),
@@ -251,6 +251,11 @@ def _level(level: Mapping[str, Any]) -> Sequence[str]:
 
 def _estimate(value: float | None) -> str:
     return "unknown" if value is None or not math.isfinite(value) else number(value, 2)
+
+
+def _relative(error: float | None) -> str:
+    """Of a current, beyond whose own size the number means nothing."""
+    return "not resolved" if error is not None and error >= 1.0 else _estimate(error)
 
 
 def _measured(found: Measured) -> str:

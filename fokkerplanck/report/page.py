@@ -183,7 +183,7 @@ def _split(solution: Solution, parts: HelmholtzSplit, found: NonEquilibrium) -> 
     """Stream function and shares, where there is a current."""
     if not solution.current_error < 1.0:
         words = "No current is resolved, so there is nothing to split: the parts would be those of numerical errors."
-        return [Section("split", "Stream function and Helmholtz shares", [Text(words)])]
+        return [Section("split", "Helmholtz shares", [Text(words)])]
     sections = []
     if solution.grid.dim == 2:
         sections.append(Section("stream", "Stream function", [pictures.streams(parts), numbers.stream(found)]))
