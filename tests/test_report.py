@@ -206,7 +206,13 @@ def test_a_run_of_sgd_is_compared(tmp_path: Path) -> None:
     assert not stop.value.code
     page = Page(tmp_path / "report.html")
     assert "simulation" in page.headings
-    for words in ("total variation", "left after the finite learning rate", "chain at this learning rate", "Area test"):
+    for words in (
+        "Where the diffusion says what the chain does",
+        "total variation",
+        "left after the finite learning rate",
+        "chain at this learning rate",
+        "Area test",
+    ):
         assert words in page.text, words
     assert "ℓ i = log(1 + e −y i θ·x i )" in page.text
     assert re.search(r"seed of the simulation \d+", page.text)

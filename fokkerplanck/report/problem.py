@@ -50,7 +50,7 @@ def stated(case: Case | None, process: DiffusionProcess | None, names: tuple[str
     sgd = None if case is None else case.sgd
     if sgd is not None:
         blocks += _descent(sgd)
-    blocks.append(Text("The stationary density p and its probability current J obey", tone=""))
+    blocks.append(Text("The stationary density p and its probability current J obey"))
     blocks.append(_formula("∂p/∂t = −∇·J = 0,   dθ = b(θ) dt + σ(θ) dW,   D = ½ σσ^{⊤}"))
     if known is not None:
         blocks.append(_formula(CURRENT[known.interpretation]))
@@ -58,6 +58,10 @@ def stated(case: Case | None, process: DiffusionProcess | None, names: tuple[str
         blocks += _coefficients(known) if sgd is None else []
     if case is not None and case.settings:
         blocks.append(Table("Parameters", parameters(case.settings)))
+    if case is not None and case.trustworthy:
+        blocks.append(Text(f"Where the diffusion says what the chain does: {case.trustworthy}"))
+    if case is not None and case.degenerate:
+        blocks.append(Text(f"Where the noise fails to spread it: {case.degenerate}"))
     if case is not None and case.source:
         blocks.append(Text(f"Source: {case.source}", tone="small"))
     return Section("problem", "Problem", blocks)
