@@ -61,7 +61,7 @@ def test_the_whole_way_is_that_of_the_built_in_loss() -> None:
     np.testing.assert_allclose(
         a.phi, b.phi, rtol=0, atol=1e-9
     )  # coefficients to 1e-13, times the condition of the system
-    runs = [each.simulate(chains=32, steps=16, burn_in=5, rng=11, progress=False) for each in (ours, theirs)]
+    runs = [each.simulate(chains=32, steps=16, groups=16, burn_in=5, rng=11, progress=False) for each in (ours, theirs)]
     np.testing.assert_allclose(runs[0].mean, runs[1].mean, rtol=0, atol=1e-12)
 
 
