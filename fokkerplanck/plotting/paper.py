@@ -14,12 +14,7 @@ from ..errors import InvalidInput
 
 FORMATS = (".pdf", ".svg", ".eps", ".png")
 # TrueType instead of outlines drawn one by one (Type 3), which many journals refuse; text in SVG as text.
-LETTERS: dict[str, Any] = {
-    "pdf.fonttype": 42,
-    "ps.fonttype": 42,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "fokkerplanck",
-}
+LETTERS: dict[str, Any] = {"pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none"}
 DPI = 300  # of what is an image anyway: fields of colours, and all of a PNG
 
 
@@ -27,7 +22,7 @@ def save(drawn: Artist | StreamplotSet | Sequence[Artist], path: str | Path, *, 
     """Write the figure something is in as PDF, SVG or EPS with its letters as text, or as PNG; no setting stays changed.
 
     Lines and letters are vectors, in fonts that are embedded as TrueType (in SVG named); fields of colours are images, because
-    cells drawn one by one have seams in most viewers. The same picture gives the same file.
+    cells drawn one by one have seams in most viewers. Files carry no date.
 
     Parameters
     ----------
