@@ -14,7 +14,7 @@ from ..errors import InvalidInput
 
 FORMATS = (".pdf", ".svg", ".eps", ".png")
 # TrueType instead of outlines drawn one by one (Type 3), which many journals refuse; text in SVG as text.
-LETTERS: dict[str, Any] = {"pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none"}
+LETTERS: Any = {"pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none"}
 DPI = 300  # of what is an image anyway: fields of colours, and all of a PNG
 
 
