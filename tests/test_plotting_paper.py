@@ -120,6 +120,28 @@ def test_what_can_be_saved(pair, tmp_path):
         fp.plot.save(3.0, tmp_path / "a.pdf")
 
 
+def test_nothing_is_cut_off_and_a_layout_keeps_its_size(pair, tmp_path):
+    sizes = []
+    for layout in (None, "constrained"):
+        ax = Figure(figsize=(3.0, 2.5), layout=layout).add_subplot()
+        fp.plot.stream_function(fp.helmholtz(pair[0]), ax=ax)
+        fp.plot.save(ax, tmp_path / "a.png", dpi=100)
+        sizes.append(matplotlib.image.imread(tmp_path / "a.png").shape[1::-1])
+    assert sizes[0][0] > 300  # the colour bar stands outside of these axes
+    assert sizes[1] == (300, 250)
+
+
+def test_lines_are_thinner_in_small_axes(pair):
+    widest = []
+    for side in (4.0, 8.0, 2.0):
+        ax = Figure(figsize=(side, side)).add_axes((0.1, 0.1, 0.8, 0.8))
+        lines = fp.plot.current(pair[0], ax=ax).lines
+        widest.append(np.ravel(lines.get_linewidth()).max())
+        assert lines.get_capstyle() == "round"
+    assert widest[0] == pytest.approx(widest[1])
+    assert widest[2] == pytest.approx(widest[0] * 0.8 * 2.0 / 3.0)
+
+
 def test_sizes_follow_those_of_the_user(pair):
     with matplotlib.rc_context({"font.size": 6.0}):
         image = fp.plot.density(pair[0], ax=axes())

@@ -22,7 +22,8 @@ def save(drawn: Artist | StreamplotSet | Sequence[Artist], path: str | Path, *, 
     """Write the figure something is in as PDF, SVG or EPS with its letters as text, or as PNG; no setting stays changed.
 
     Lines and letters are vectors, in fonts that are embedded as TrueType (in SVG named); fields of colours are images, because
-    cells drawn one by one have seams in most viewers. Files carry no date.
+    cells drawn one by one have seams in most viewers. Files carry no date. A figure with a layout keeps its size;
+    without one, the page is as large as what is drawn, so that nothing is cut off.
 
     Parameters
     ----------
@@ -62,5 +63,6 @@ def save(drawn: Artist | StreamplotSet | Sequence[Artist], path: str | Path, *, 
         raise InvalidInput(f"drawn: expected a figure, or something that is in one, got {drawn!r:.60}")
     date = {".pdf": "CreationDate", ".svg": "Date"}.get(target.suffix.lower())
     with matplotlib.rc_context(LETTERS):
-        figure.savefig(target, dpi=dpi, metadata={} if date is None else {date: None})
+        page = "tight" if figure.get_layout_engine() is None else None
+        figure.savefig(target, dpi=dpi, bbox_inches=page, metadata={} if date is None else {date: None})
     return target
