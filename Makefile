@@ -10,7 +10,7 @@ EXECUTED := $(NOTEBOOKS:notebooks/%.md=build/notebooks/%.ipynb)
 
 BENCHMARKS := accuracy trust reported peers methods startup scaling helmholtz simulator references calibration
 
-.PHONY: help run test lint format docs notebooks bench $(BENCHMARKS:%=bench-%) picture clean
+.PHONY: help run test lint format docs notebooks dist dist-check bench $(BENCHMARKS:%=bench-%) picture clean
 .DELETE_ON_ERROR:
 
 help:
@@ -20,6 +20,8 @@ help:
 	@echo "make format     let ruff rewrite the code in the house format"
 	@echo "make docs       build the documentation into docs/_build/html, warnings are errors"
 	@echo "make notebooks  execute the notebooks into build/notebooks, errors fail"
+	@echo "make dist       build wheel and sdist into dist"
+	@echo "make dist-check install that wheel into a clean environment and try it there; a minute or two"
 	@echo "make bench      print the tables of docs/theory/method.md in moderate sizes; twenty minutes"
 	@echo "make bench-NAME one of them in full: $(BENCHMARKS); ARGS='--help' says what it takes"
 	@echo "make picture    draw the picture of the README again"
@@ -50,6 +52,17 @@ build/notebooks/%.ipynb: notebooks/%.md $(wildcard fokkerplanck/*.py fokkerplanc
 	@mkdir -p $(@D)
 	$(BIN)/jupytext --quiet --to ipynb --output $@ $<
 	$(BIN)/jupyter-execute --inplace --timeout=600 $@
+
+# The wheel is built from the sdist, so that both are complete.
+dist: $(VENV)/installed-dev
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+
+dist-check: dist
+	rm -rf build/clean
+	$(PYTHON) -m venv build/clean
+	build/clean/bin/python -m pip install --quiet dist/*.whl
+	cd build/clean && PYTHONPATH= bin/python -I -W error $(CURDIR)/.ci/smoke.py
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/accuracy.py

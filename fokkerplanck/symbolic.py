@@ -129,7 +129,7 @@ def formulas(
         )
     variables = ", ".join(map(str, x))
     unknown = (b.free_symbols | D.free_symbols | (set() if sigma is None else sigma.free_symbols)) - set(x)
-    values = {}
+    values: dict[Any, Any] = {}
     for key, value in (parameters or {}).items():
         found = [symbol for symbol in unknown if key in (symbol, str(symbol))]
         if not found:

@@ -304,17 +304,30 @@ def test_module_and_import_are_light():
     )
 
 
+@pytest.mark.parametrize("code", ["import fokkerplanck", "from fokkerplanck.cli import main; main(['--help'])"])
+def test_what_does_not_compute_loads_nothing_that_does(code):
+    """Silent with warnings as errors; ``make bench-startup`` has the seconds."""
+    heavy = "['numpy', 'numba', 'scipy', 'xarray', 'pandas', 'matplotlib']"
+    code = (
+        f"import atexit, sys\natexit.register(lambda: print([name for name in {heavy} if name in sys.modules]))\n{code}"
+    )
+    shown = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stderr == ""
+    assert shown.stdout.splitlines()[-1] == "[]"
+
+
 def test_names_do_not_depend_on_the_order_of_loading():
     """A submodule that is loaded does not take the place of a function with its name."""
     code = """if True:
         import fokkerplanck as fp
         import fokkerplanck.analysis, fokkerplanck.compare, fokkerplanck.helmholtz, fokkerplanck.solvers.evolve
+        import fokkerplanck.force, fokkerplanck.nonequilibrium
 
-        names = ("analyse", "compare", "helmholtz", "evolve", "generator", "load")
+        names = ("analyse", "compare", "force", "helmholtz", "nonequilibrium", "evolve", "generator", "load")
         print([type(getattr(fp, name)).__name__ for name in names], fp.analyse is fp.analysis.analyse, fp.sgd.SGD.__name__)
     """
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
-    assert shown == f"{['function'] * 6} True SGD"
+    assert shown == f"{['function'] * 8} True SGD"
 
 
 def test_public_names():

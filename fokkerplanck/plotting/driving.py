@@ -29,7 +29,12 @@ EVEN = 1e-6
 
 
 def entropy_production(
-    x: Solution | NonEquilibrium, *, ax: Axes | None = None, at: At = None, over: Over = None
+    x: Solution | NonEquilibrium,
+    *,
+    ax: Axes | None = None,
+    at: At = None,
+    over: Over = None,
+    vmax: float | None = None,
 ) -> QuadMesh | Line2D | Text:
     r"""Draw where entropy is produced: :math:`J^\top D^{-1}J/p` in every cell, per volume and time, in units of k_B.
 
@@ -44,6 +49,8 @@ def entropy_production(
         A new pyplot figure by default.
     at, over : optional
         As for :func:`density`, of a Solution.
+    vmax : float, optional
+        The production that has the last colour, or is the upper end of the axis of a line; by default the largest.
 
     Returns
     -------
@@ -52,8 +59,8 @@ def entropy_production(
     Raises
     ------
     InvalidInput
-        If the diffusion tensor is singular, where the production is not defined by this formula, or more than two variables are
-        left.
+        If the diffusion tensor is singular, where the production is not defined by this formula, more than two variables are
+        left, or ``vmax`` is not positive.
 
     Examples
     --------
@@ -66,6 +73,7 @@ def entropy_production(
     entropy production
     0.65... ± ... per time
     """
+    frame.check_scale("vmax", vmax)
     ax = frame.axes(ax)
     shown: Plane | None = None
     if isinstance(x, Solution):
@@ -99,15 +107,23 @@ def entropy_production(
         ax.axhline(0.0, color="0.4", lw=0.8)
         frame.ordinate(ax, float(values.max()), *label)
         (line,) = ax.plot(values.coords[values.dims[0]].values, values.values, color=colours.LINE, lw=1.6)
+        ax.set_ylim(top=vmax)
         return line
-    image = frame.image(ax, values, grid, colours.SEQUENTIAL, 0.0, float(values.max()))
-    below = float(values.min()) < -float(values.max()) / 256  # by more than a colour
-    frame.colorbar(ax, image, f"{label[0]}\n", label[1], extend="min" if below else "neither")
+    top = vmax or float(values.max())
+    image = frame.image(ax, values, grid, colours.SEQUENTIAL, 0.0, top)
+    ends = float(values.min()) < -top / 256, float(values.max()) > top  # below zero by more than a colour
+    extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[ends]
+    frame.colorbar(ax, image, f"{label[0]}\n", label[1], extend=extend)
     return image
 
 
 def force_curl(
-    force: Force, *, ax: Axes | None = None, at: At = None, within: Solution | None = None
+    force: Force,
+    *,
+    ax: Axes | None = None,
+    at: At = None,
+    within: Solution | None = None,
+    vmax: float | None = None,
 ) -> QuadMesh | Text:
     r"""Draw the curl of the thermodynamic force, :math:`\partial_x\omega_y - \partial_y\omega_x`, zero everywhere in balance.
 
@@ -125,6 +141,8 @@ def force_curl(
         In three dimensions the variable that is held, and where; the curl is that in the plane of the others.
     within : Solution, optional
         The picture ends where its density does, and level lines of that are drawn; in three dimensions those of the slice.
+    vmax : float, optional
+        The size of the curl that has the last colours, instead of the above.
 
     Returns
     -------
@@ -133,7 +151,7 @@ def force_curl(
     Raises
     ------
     InvalidInput
-        In one dimension, without ``at`` in three, or with a solution of other variables.
+        In one dimension, without ``at`` in three, with a solution of other variables, or a ``vmax`` that is not positive.
 
     Examples
     --------
@@ -156,6 +174,7 @@ def force_curl(
         )
     if within is not None and (not isinstance(within, Solution) or within.names != force.names):
         raise InvalidInput(f"within: expected a Solution of the variables {force.names}, got {frame.kind(within)}")
+    frame.check_scale("vmax", vmax)
     shown = plane(force, at, rooms=(2,))
     curl, error = force.curl, force.curl_error
     if "plane" in curl.dims:
@@ -185,6 +204,7 @@ def force_curl(
     if np.ptp(curl.values) <= EVEN * limit:
         ax.set_title(f"{title}, everywhere {numbers.written(float(curl.values.mean()))}{shown.note}")
         limit *= 2.0  # a colour on which lines are seen
+    limit = vmax or limit
     blank = ~known & (error.values > 0.0)
     image = frame.image(ax, curl.where(~blank), shown.grid, colours.DIVERGING, -limit, limit)
     ax.set_facecolor(colours.BLANK)

@@ -30,7 +30,13 @@ ROUND_OFF = 1e-20  # share of ∫|J|² that squares of differences of doubles re
 
 
 def density(
-    x: Solution | Run, *, ax: Axes | None = None, at: At = None, over: Over = None, colorbar: bool = True
+    x: Solution | Run,
+    *,
+    ax: Axes | None = None,
+    at: At = None,
+    over: Over = None,
+    colorbar: bool = True,
+    vmax: float | None = None,
 ) -> QuadMesh | Line2D:
     r"""Draw a solved or simulated density: a line in one dimension, an image in two, in three a slice or a marginal.
 
@@ -49,6 +55,9 @@ def density(
         Variables that are integrated over. In three dimensions the last one, if nothing is asked for.
     colorbar : bool
         Of an image.
+    vmax : float, optional
+        The density that has the last colour, or is the upper end of the axis of a line; by default the largest. The same for
+        two pictures puts them on one scale.
 
     Returns
     -------
@@ -58,8 +67,8 @@ def density(
     Raises
     ------
     InvalidInput
-        If ``x`` is neither a Solution nor a Run, a name is unknown, a place outside the box, or not one or two variables are
-        left.
+        If ``x`` is neither a Solution nor a Run, a name is unknown, a place outside the box, not one or two variables are
+        left, or ``vmax`` is not positive.
 
     Examples
     --------
@@ -73,9 +82,15 @@ def density(
     ('height (m)', 'probability density, 1/m')
     """
     _need_density(x)
+    frame.check_scale("vmax", vmax)
     shown = plane(x, at, over)
     ax = frame.axes(ax)
-    return _line(ax, x, shown) if shown.grid.dim == 1 else draw_density(ax, x, shown, colorbar=colorbar)
+    if shown.grid.dim > 1:
+        return draw_density(ax, x, shown, colorbar=colorbar, top=vmax)
+    line = _line(ax, x, shown)
+    if vmax is not None:
+        ax.set_ylim(0.0, vmax)
+    return line
 
 
 def current(
@@ -86,6 +101,8 @@ def current(
     over: Over = None,
     density: float = 1.2,
     colour: str | None = None,
+    vmax: float | None = None,
+    widest: float | None = None,
 ) -> StreamplotSet | Line2D | Text:
     r"""Draw streamlines as wide as the current is strong, over the density where there is one; in one dimension a line.
 
@@ -106,6 +123,11 @@ def current(
         Closeness of the lines, as in matplotlib.
     colour : str, optional
         White over a density, dark otherwise.
+    vmax : float, optional
+        Of the density under the lines, as for :func:`density`.
+    widest : float, optional
+        The size of the current that is drawn widest, or is the end of the axis of a line; by default the largest. The same
+        for two pictures makes the widths of their lines comparable.
 
     Returns
     -------
@@ -114,7 +136,7 @@ def current(
     Raises
     ------
     InvalidInput
-        If there is no plane to draw in, or the array is no field of two components.
+        If there is no plane to draw in, the array is no field of two components, or a scale is not positive.
 
     Examples
     --------
@@ -128,6 +150,8 @@ def current(
     >>> ax.get_title()
     'stationary density and current'
     """
+    frame.check_scale("vmax", vmax)
+    frame.check_scale("widest", widest)
     if isinstance(x, (Solution, Run)):
         shown = plane(x, at, over, rooms=(1,) if x.grid.dim == 1 else (2,))
         if isinstance(x, Run) and shown.cells:
@@ -137,9 +161,9 @@ def current(
             )
         ax = frame.axes(ax)
         if shown.grid.dim == 1:
-            return _current_line(ax, x)
-        draw_density(ax, x, shown)
-        return draw_current(ax, x, shown, closeness=density, colour=colour or "white")
+            return _current_line(ax, x, widest)
+        draw_density(ax, x, shown, top=vmax)
+        return draw_current(ax, x, shown, closeness=density, colour=colour or "white", top=widest)
     if not isinstance(x, xr.DataArray):
         raise InvalidInput(f"expected a Solution, a Run or a DataArray (component, x, y), got {frame.kind(x)}")
     if at or over:
@@ -150,13 +174,15 @@ def current(
     if x.dims[0] != "component" or x.shape[0] != 2:
         raise InvalidInput(f"expected dimensions (component, x, y) with 2 components, got {x.dims} of shape {x.shape}")
     ax = frame.axes(ax)
-    lines = streamlines(ax, x, closeness=density, colour=colour or "0.15")
+    lines = streamlines(ax, x, closeness=density, colour=colour or "0.15", top=widest)
     frame.draw(ax, x[0], None)
     ax.set_title(frame.plain(str(x.attrs.get("long_name", "probability current"))))
     return lines
 
 
-def stream_function(split: HelmholtzSplit, *, ax: Axes | None = None) -> QuadContourSet | Text:
+def stream_function(
+    split: HelmholtzSplit, *, ax: Axes | None = None, vmax: float | None = None
+) -> QuadContourSet | Text:
     """Draw the stream function ψ at the nodes as filled contours, symmetric about zero, with its extremum marked.
 
     Probability circulates along the contours; between two of them flows the difference of their values. ψ of a current that
@@ -166,6 +192,9 @@ def stream_function(split: HelmholtzSplit, *, ax: Axes | None = None) -> QuadCon
     ----------
     split : HelmholtzSplit
     ax : Axes, optional
+    vmax : float, optional
+        The size of ψ that has the last colours, and of which the distance of the contours is a tenth or so; by default that of
+        the extremum.
 
     Returns
     -------
@@ -174,7 +203,7 @@ def stream_function(split: HelmholtzSplit, *, ax: Axes | None = None) -> QuadCon
     Raises
     ------
     InvalidInput
-        If the split is not two-dimensional.
+        If the split is not two-dimensional, or ``vmax`` is not positive.
 
     Examples
     --------
@@ -189,6 +218,7 @@ def stream_function(split: HelmholtzSplit, *, ax: Axes | None = None) -> QuadCon
     'stream function ψ'
     """
     _need_split(split)
+    frame.check_scale("vmax", vmax)
     _need_plane("stream_function", split.grid.dim)
     psi = split.stream_function
     assert psi is not None
@@ -200,9 +230,11 @@ def stream_function(split: HelmholtzSplit, *, ax: Axes | None = None) -> QuadCon
     if extremum == 0.0:
         ax.set_title("stream function ψ = 0")
         return frame.say(ax, "zero everywhere")
-    levels = np.linspace(-abs(extremum), abs(extremum), 22)  # an even number: no level at zero, where tails are noise
-    filled = ax.contourf(x, y, values.T, levels=levels, cmap=colours.DIVERGING)
-    lines = levels[np.abs(levels) > 0.05 * abs(extremum)]
+    limit = vmax or abs(extremum)
+    levels = np.linspace(-limit, limit, 22)  # an even number: no level at zero, where tails are noise
+    beyond = "both" if abs(extremum) > limit else "neither"
+    filled = ax.contourf(x, y, values.T, levels=levels, cmap=colours.DIVERGING, extend=beyond)
+    lines = levels[np.abs(levels) > 0.05 * limit]
     ax.contour(x, y, values.T, levels=lines, colors="0.25", linewidths=0.5, linestyles="solid")
     at = float(x[strongest[0]]), float(y[strongest[1]])
     ax.plot(*at, marker="+", color="white", ms=9, mew=1.5, ls="none")
@@ -369,7 +401,8 @@ def draw_density(
     frame.draw(ax, p, frame.window(p, shown.grid, level))
     ax.set_title(_title(x, shown))
     if colorbar:
-        frame.colorbar(ax, image, "probability density\n", _density_units(shown))
+        beyond = top is not None and float(p.max()) > top
+        frame.colorbar(ax, image, "probability density\n", _density_units(shown), extend="max" if beyond else "neither")
     return image
 
 
@@ -378,15 +411,15 @@ def draw_current(
 ) -> StreamplotSet | Text:
     """Streamlines over a density that is there; ``top`` is the size that is drawn widest."""
     if isinstance(x, Run):
-        drawn = streamlines(ax, shown.projected(x), closeness=closeness, colour=colour)
+        drawn = streamlines(ax, shown.projected(x), closeness=closeness, colour=colour, top=top)
     elif not x.current_error < 1.0:
         return frame.say(ax, "no current resolved", colour, 0.05)
     else:
-        whole = x.grid.dim == shown.grid.dim
-        top = top or (None if whole else shown.strongest(x.current))
+        strongest = None if x.grid.dim == shown.grid.dim else shown.strongest(x.current)
         field = shown.vector(x.current)
-        if top is not None and float(np.hypot(*field.values).max()) <= x.current_error * top:
+        if strongest is not None and float(np.hypot(*field.values).max()) <= x.current_error * strongest:
             return frame.say(ax, "no current in this plane", colour, 0.05)
+        top = top or strongest
         drawn = streamlines(ax, field, shown.scalar(x.density), closeness=closeness, colour=colour, top=top)
     if isinstance(drawn, StreamplotSet):
         first, *rest = ax.get_title().split("\n")
@@ -413,7 +446,7 @@ def _line(ax: Axes, x: Solution | Run, shown: Plane) -> Line2D:
     return line
 
 
-def _current_line(ax: Axes, x: Solution | Run) -> Line2D | Text:
+def _current_line(ax: Axes, x: Solution | Run, top: float | None) -> Line2D | Text:
     """The current in one dimension, where it is the same everywhere once it is stationary."""
     simulated = isinstance(x, Run)
     title = ("simulated" if simulated else "stationary") + " current"
@@ -428,7 +461,10 @@ def _current_line(ax: Axes, x: Solution | Run) -> Line2D | Text:
     frame.ordinate(ax, float(abs(values).max()), "probability current", "1/time")
     reach = np.where(np.isfinite(error.values), error.values, 0.0)
     low, high = min(0.0, float((values - reach).min())), max(0.0, float((values + reach).max()))
-    ax.set_ylim(low - 0.25 * (high - low) * (low < 0.0), high + 0.25 * (high - low) * (high > 0.0))
+    if top is None:
+        ax.set_ylim(low - 0.25 * (high - low) * (low < 0.0), high + 0.25 * (high - low) * (high > 0.0))
+    else:
+        ax.set_ylim(-top * (low < 0.0), top * (high > 0.0))
     worst = float(error.max())
     if not simulated and np.isfinite(worst):
         ax.set_title(f"{title}\n(error at most {numbers.written(worst, 2)})")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -156,12 +157,18 @@ def colorbar(
         ticks=MaxNLocator(7, steps=[1, 2, 2.5, 5, 10]),
         format=written,
     )
-    bar.set_label(what + units, fontsize=9)
-    bar.ax.tick_params(labelsize=8.5)
+    bar.set_label(what + units, fontsize="small")  # relative: what the user has set is followed
+    bar.ax.tick_params(labelsize="small")
+
+
+def check_scale(name: str, value: float | None) -> None:
+    """The end of a scale is a positive number, or left to the picture."""
+    if value is not None and not (isinstance(value, Real) and 0.0 < value < np.inf):
+        raise InvalidInput(f"{name}: expected a positive number, or None for the largest in the picture, got {value!r}")
 
 
 def say(ax: Axes, text: str, colour: str = "0.15", height: float = 0.5) -> Text:
-    return ax.text(0.5, height, text, color=colour, ha="center", va="center", transform=ax.transAxes, fontsize=9.5)
+    return ax.text(0.5, height, text, color=colour, ha="center", va="center", transform=ax.transAxes, fontsize="medium")
 
 
 def plain(text: str) -> str:

@@ -17,7 +17,8 @@ from ..grid import Array
 from ..sgd import Run
 from . import frame
 
-WIDEST = 2.6  # points, of a streamline where |J| is largest
+WIDEST = 2.6  # points, of a streamline where |J| is largest, in axes of at least
+ROOM = 3.0  # inches; in smaller ones lines and heads are smaller in proportion
 HEAD = 16.0  # points, of the head of the widest line; in a weak field at least half of that, because it has a direction, too
 TAIL = 1e-4  # streamlines end where p falls below this share of its maximum
 FINEST = 64  # cells per axis of the arrows' grid
@@ -47,6 +48,7 @@ def streamlines(
     size = np.hypot(*field)
     size = np.nan_to_num(size / (top or np.nanmax(size)))
     strongest = float(size.max())
+    scale = min(1.0, _side(ax) / ROOM)
     before = set(ax.patches)
     drawn = ax.streamplot(
         xs,
@@ -55,21 +57,29 @@ def streamlines(
         field[1].T,
         density=closeness,
         color=colour,
-        linewidth=WIDEST * size.T,
+        linewidth=WIDEST * scale * size.T,
         minlength=0.2,
         arrowstyle="-|>,head_length=0.45,head_width=0.26",
     )
     if not len(drawn.lines.get_paths()):  # nothing but scattered blocks
         drawn.lines.remove()
         return frame.say(ax, say, colour, 0.05)
+    drawn.lines.set_capstyle("round")  # lines are drawn in pieces, and butt ends leave gaps between them
     for arrow in set(ax.patches) - before:
         if isinstance(arrow, FancyArrowPatch):
             width = float(arrow.get_linewidth())
-            share = width / (WIDEST * strongest)
-            arrow.set_mutation_scale(HEAD * max(math.sqrt(strongest), 0.5) * math.sqrt(share))
+            share = width / (WIDEST * scale * strongest)
+            arrow.set_mutation_scale(HEAD * scale * max(math.sqrt(strongest), 0.5) * math.sqrt(share))
             arrow.set_linewidth(0.0)
             arrow.set_visible(share > 0.04)
     return drawn
+
+
+def _side(ax: Axes) -> float:
+    """The shorter side of axes, in inches."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    return float(min(ax.get_window_extent().size) / figure.dpi)
 
 
 def traced(x: Run | xr.DataArray, tails: xr.DataArray | None = None) -> tuple[Array, Array, Array] | None:

@@ -1,6 +1,7 @@
 """SGD on real data: losses, minibatch noise, direct simulation, and the diffusion process SGD is close to."""
 
 from . import quadratic
+from .autograd import TorchLoss, torch_loss
 from .custom import CustomLoss, NumpyLoss, custom_loss, numpy_loss
 from .data import Dataset, read_csv
 from .descent import SGD
@@ -25,6 +26,7 @@ __all__ = [
     "Run",
     "SecondOrder",
     "SkewCorrection",
+    "TorchLoss",
     "Underdamped",
     "custom_loss",
     "deep_linear",
@@ -38,5 +40,6 @@ __all__ = [
     "simulate",
     "skew_correction",
     "tanh_neuron",
+    "torch_loss",
     "transfer_operator",
 ]

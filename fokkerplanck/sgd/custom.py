@@ -282,7 +282,7 @@ def custom_loss(
     """
     if not callable(gradient):
         raise InvalidInput(f"gradient: expected a function gradient(theta, row, out), got {gradient!r}")
-    rows, first, labels, steps = _check(data, start, l2, names, scale)
+    rows, first, labels, steps = check_given(data, start, l2, names, scale)
     compiled = _compile(gradient)
     checked = njit(boundscheck=True)(
         getattr(gradient, "py_func", gradient)
@@ -366,7 +366,7 @@ def numpy_loss(
     """
     if not callable(gradients):
         raise InvalidInput(f"gradients: expected a function gradients(theta, rows), got {gradients!r}")
-    rows, first, labels, steps = _check(data, start, l2, names, scale)
+    rows, first, labels, steps = check_given(data, start, l2, names, scale)
     loss = NumpyLoss(gradients, rows, float(l2), labels, first, steps, values)
     loss._check_function()
     whole = loss._gradients(first[None])[0]
@@ -382,7 +382,7 @@ def numpy_loss(
     return loss
 
 
-def _check(
+def check_given(
     data: ArrayLike, start: ArrayLike, l2: float, names: Sequence[str] | None, scale: float | ArrayLike
 ) -> tuple[Array, Array, tuple[str, ...], Array]:
     given = np.asarray(data)

@@ -195,7 +195,7 @@ class Gradients:
             self.function, self._callback = self._called_back(model)
         else:
             raise InvalidInput(
-                f"model: expected a loss of this package, custom_loss or numpy_loss, got {type(model).__name__}"
+                f"model: expected a loss of this package, custom_loss, numpy_loss or torch_loss, got {type(model).__name__}"
             )
 
     def check(self) -> None:

@@ -314,7 +314,7 @@ def _slices(setup: Setup, taken: int, steps: int) -> list[int]:
 
 def _blame_gradient(sgd: SGD, state: Ensemble) -> None:
     """If a chain was lost near by, where a gradient of the user's own is not finite, say so: the loss raises."""
-    if sgd.model.kind in ("custom", "numpy"):
+    if sgd.model.kind in ("custom", "numpy", "torch"):
         for theta in state.chains.theta[state.chains.lost > 0]:
             if np.abs(theta).max() < OVERFLOW:
                 sgd.model.gradient(theta)
