@@ -38,6 +38,9 @@ class Samples:
         self._values = values
         self._lead = values.shape[: values.ndim - len(self.axes)]
 
+    def __repr__(self) -> str:
+        return f"cubic splines through {' × '.join(str(line.size) for line in self.axes)} samples"
+
     @cached_property
     def _spline(self) -> Any:
         from scipy.interpolate import NdBSpline, make_interp_spline  # slow to import, and not needed to solve

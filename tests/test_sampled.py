@@ -47,6 +47,14 @@ def test_splines_pass_through_the_samples_and_close():
     assert not process.differenced
 
 
+def test_a_report_says_that_there_were_samples(tmp_path):
+    x = np.linspace(-4.0, 4.0, 17)
+    process = fp.DiffusionProcess.from_samples(x, -x[None], 0.5)
+    sol = fp.solve_stationary(process, fp.Box([-4], [4]), shape=(32,))
+    fp.write_report(tmp_path / "report.html", sol, problem=process)
+    assert "b is given by cubic splines through 17 samples." in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
 def test_orders_between_the_samples():
     """Four of the values, three of the divergence at least; and it is that of the spline, which differences confirm."""
     x = np.random.default_rng(9105).uniform([[0.0], [-3.0]], [[PERIOD], [3.0]], size=(2, 400))

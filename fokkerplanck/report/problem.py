@@ -13,6 +13,7 @@ from markupsafe import Markup
 from ..cases import Case
 from ..grid import Box
 from ..process import DiffusionProcess
+from ..sampled import Samples
 from ..sgd import SGD
 from .blocks import Block, Code, Section, Table, Text
 from .markup import formula, number
@@ -107,7 +108,9 @@ def _coefficients(process: DiffusionProcess) -> list[Block]:
             blocks.append(_formula(f"{name} = {_entries(value, process.dim)}"))
             continue
         text = _source(value)
-        if text:
+        if isinstance(value, Samples):
+            blocks.append(Text(f"{name} is given by {value}."))
+        elif text:
             blocks.append(Code(f"{name} as a function", text))
         else:
             blocks.append(Text(f"{name} is an object of the class {type(value).__name__}, which has no program text."))
