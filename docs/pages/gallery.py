@@ -144,10 +144,9 @@ def _numbers(case: Case, sol: fp.Solution) -> list[str]:
         solved["flux"] = next(iter(found.harmonic.values()))
     rows = []
     for key, value in case.exact.scalars.items():
-        exact = f"{value if abs(value) > ROUND_OFF else 0:.7g}"
-        rows.append(
-            f"| {SHOWN.get(key, key.replace('_', ' '))} | {exact} | {'–' if solved.get(key) is None else solved[key]} |"
-        )
+        exact = value if abs(value) > ROUND_OFF else 0.0
+        there = "–" if solved.get(key) is None else solved[key]
+        rows.append(f"| {SHOWN.get(key, key.replace('_', ' '))} | {exact:.7g} | {there} |")
     return rows
 
 
