@@ -110,14 +110,8 @@ def _page(name: str, case: Case, sol: fp.Solution) -> str:
     parts += ["## Equation", "", "```{eval-rst}", restructured(inspect.getdoc(function) or ""), "```", ""]
     parts += ["## Why it is here", "", f"{case.reason} [{source}](https://doi.org/{doi})", ""]
     if case.trustworthy:
-        parts += [
-            "## Where the diffusion limit holds",
-            "",
-            case.trustworthy,
-            "",
-            f"**What is degenerate.** {case.degenerate}",
-            "",
-        ]
+        parts += ["## Where the diffusion limit holds", "", case.trustworthy, ""]
+        parts += [f"**What is degenerate.** {case.degenerate}", ""]
     parts += ["## What is exact", "", f"Detailed balance {BALANCE[case.balanced]}. "]
     parts += [f"Known exactly: {case.known}." if case.known else "Nothing else is known exactly."]
     rows = _numbers(case, sol)
