@@ -125,7 +125,22 @@ class BoxWarning(UserWarning):
 
 
 class MismatchWarning(UserWarning):
-    """A simulation is not of what the solution is the diffusion limit of; the message says what differs."""
+    """A simulation is not of what the solution is the diffusion limit of; the message says what differs.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import fokkerplanck as fp
+    >>> model = fp.sgd.linear_regression([[1.0], [2.0], [3.0]], [1.0, 2.0, 4.0])
+    >>> solved, simulated = (fp.sgd.SGD(model, learning_rate=eta, batch_size=1) for eta in (0.05, 0.1))
+    >>> sol = fp.solve_stationary(solved.process(), simulated.box(), shape=(64,))
+    >>> run = simulated.simulate(grid=sol.grid, chains=64, steps=500, rng=7)
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     comparison = fp.compare(sol, run)
+    >>> issubclass(caught[0].category, fp.MismatchWarning)
+    True
+    """
 
 
 class DivergedWarning(UserWarning):

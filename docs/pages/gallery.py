@@ -110,14 +110,8 @@ def _page(name: str, case: Case, sol: fp.Solution) -> str:
     parts += ["## Equation", "", "```{eval-rst}", restructured(inspect.getdoc(function) or ""), "```", ""]
     parts += ["## Why it is here", "", f"{case.reason} [{source}](https://doi.org/{doi})", ""]
     if case.trustworthy:
-        parts += [
-            "## Where the diffusion limit holds",
-            "",
-            case.trustworthy,
-            "",
-            f"**What is degenerate.** {case.degenerate}",
-            "",
-        ]
+        parts += ["## Where the diffusion limit holds", "", case.trustworthy, ""]
+        parts += [f"**What is degenerate.** {case.degenerate}", ""]
     parts += ["## What is exact", "", f"Detailed balance {BALANCE[case.balanced]}. "]
     parts += [f"Known exactly: {case.known}." if case.known else "Nothing else is known exactly."]
     rows = _numbers(case, sol)
@@ -144,10 +138,9 @@ def _numbers(case: Case, sol: fp.Solution) -> list[str]:
         solved["flux"] = next(iter(found.harmonic.values()))
     rows = []
     for key, value in case.exact.scalars.items():
-        exact = f"{value if abs(value) > ROUND_OFF else 0:.7g}"
-        rows.append(
-            f"| {SHOWN.get(key, key.replace('_', ' '))} | {exact} | {'–' if solved.get(key) is None else solved[key]} |"
-        )
+        exact = value if abs(value) > ROUND_OFF else 0.0
+        there = "–" if solved.get(key) is None else solved[key]
+        rows.append(f"| {SHOWN.get(key, key.replace('_', ' '))} | {exact:.7g} | {there} |")
     return rows
 
 
