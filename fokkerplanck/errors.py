@@ -125,7 +125,22 @@ class BoxWarning(UserWarning):
 
 
 class MismatchWarning(UserWarning):
-    """A simulation is not of what the solution is the diffusion limit of; the message says what differs."""
+    """A simulation is not of what the solution is the diffusion limit of; the message says what differs.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import fokkerplanck as fp
+    >>> model = fp.sgd.linear_regression([[1.0], [2.0], [3.0]], [1.0, 2.0, 4.0])
+    >>> sgd, other = (fp.sgd.SGD(model, learning_rate=0.1, batch_size=1, momentum=m) for m in (0.0, 0.5))
+    >>> sol = fp.solve_stationary(sgd.process(), sgd.box(), shape=(64,), max_wall_mass=1)
+    >>> run = other.simulate(grid=sol.grid, chains=64, steps=200, rng=1867)
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     comparison = fp.compare(sol, run)
+    >>> print(str(caught[0].message)[67:112])
+    one with momentum 0.5, where the solution has
+    """
 
 
 class DivergedWarning(UserWarning):

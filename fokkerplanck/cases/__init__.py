@@ -86,7 +86,13 @@ GALLERY: dict[str, Callable[..., Case]] = {
 
 
 class Entry(NamedTuple):
-    """What a list of the gallery shows of a case: its name, dimension, balance, and what is exact, as in `Case`."""
+    """What a list of the gallery shows of a case: its name, dimension, balance, and what is exact, as in `Case`.
+
+    Examples
+    --------
+    >>> [entry.name for entry in contents() if entry.dim == 3]
+    ['iris', 'linear-3d', 'helix', 'label-noise-3d']
+    """
 
     name: str
     dim: int
