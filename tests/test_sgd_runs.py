@@ -187,7 +187,7 @@ def test_a_run_in_pieces_is_the_run_in_one_piece(sampling: str, tmp_path: Path) 
     sgd = SGD(small(2), learning_rate=0.3, batch_size=3, sampling=sampling, injected_noise=0.01, momentum=0.3)
     grid = Grid(sgd.box(), (16, 16))
     whole = sgd.simulate(grid=grid, steps=1000, rng=9, **SHORT)
-    for steps in (100, 256, 555, 1000):  # 256: a whole block
+    for steps in (100, 256, 555, 1000):  # 256: whole blocks
         run = sgd.simulate(grid=grid, steps=steps, rng=9, checkpoint=tmp_path / "run.npz", **SHORT)
     assert same(whole, run)
     assert same(whole, sgd.simulate(grid=grid, steps=1000, rng=9, checkpoint=tmp_path / "run.npz", **SHORT))
@@ -252,7 +252,7 @@ def test_an_interruption_leaves_a_checkpoint_and_a_file_to_go_on_with(
     assert calls[0] == 4
     run = sgd.simulate(**files, **arguments)
     assert same(whole, run)
-    assert calls[0] == 7  # what was done was not done again: the burn-in, 5 blocks and a part of one
+    assert calls[0] == 25  # what was done was not done again: the burn-in, 23 blocks and a part of one
     with xr.open_dataset(tmp_path / "whole.nc") as one, xr.open_dataset(tmp_path / "run.nc") as two:
         np.testing.assert_array_equal(one.theta, two.theta)
         assert one.theta.dims == ("chain", "point", "parameter")

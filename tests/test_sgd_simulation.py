@@ -15,8 +15,7 @@ from test_sgd_model import breast_cancer, diabetes, linear, logistic
 
 from fokkerplanck.errors import InvalidInput, NotConverged
 from fokkerplanck.grid import Box, Grid
-from fokkerplanck.kernels.chain_state import Cells
-from fokkerplanck.kernels.counts import count_crossings
+from fokkerplanck.kernels.counts import cross_in_space
 from fokkerplanck.kernels.streams import seed_streams
 from fokkerplanck.sgd import simulation
 from fokkerplanck.sgd.descent import SGD
@@ -161,13 +160,15 @@ def test_crossings_agree_with_geometry() -> None:
     rng, shape = np.random.default_rng(515), (4, 5, 3)
     for _ in range(300):
         path = rng.uniform(-2, 7, (3, 2))
-        faces = [np.zeros([1, *(n + (k == axis) for k, n in enumerate(shape))], np.int64) for axis in range(3)]
         places = 1 + np.clip(np.floor(path).astype(np.int32), -1, np.array(shape)[:, None])
         histogram = np.zeros([1, *(n + 2 for n in shape)], np.int64)
-        cells_of = Cells(np.zeros(1, int), np.zeros(3), np.ones(3), 3, True, histogram, *faces)
-        count_crossings(path[..., None], places.astype(np.int32)[..., None], 1, 0, 1, 0, cells_of)
-        for ours, theirs in zip(faces, crossed(*path.T, shape), strict=True):
-            np.testing.assert_array_equal(ours[0], theirs)
+        faces = np.zeros((*histogram.shape, 3), np.int64)
+        slab, row = (3 * int(np.prod(histogram.shape[k:])) for k in (2, 3))
+        ones, flat = np.ones(3), faces.reshape(-1)
+        cross_in_space(path[..., None], places.astype(np.int32)[..., None], 2, 0, 1, 0 * ones, ones, slab, row, flat)
+        for axis, theirs in enumerate(crossed(*path.T, shape)):
+            inside = tuple(slice(int(k != axis), -1) for k in range(3))
+            np.testing.assert_array_equal(faces[0, ..., axis][inside], theirs)
 
 
 def small(dim: int) -> LossModel:

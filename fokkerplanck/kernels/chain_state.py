@@ -46,7 +46,7 @@ class Chains(NamedTuple):
 class Cells(NamedTuple):
     """Counts of groups of chains on a grid, padded to three axes by axes of one cell that is never left.
 
-    Places 0 and n + 1 along an axis stand for all that lies below and above its n cells.
+    Places 0 and n + 1 along an axis stand for all that lies below and above its n cells; a padding axis has one place.
     """
 
     groups: Ints  # (chains,): the group of a chain
@@ -55,6 +55,4 @@ class Cells(NamedTuple):
     axes: int  # how many are not padding; 0: nothing is counted
     crossings: bool  # are they counted?
     histogram: Ints  # (groups, n0 + 2, n1 + 2, n2 + 2), padding axes 1
-    faces0: Ints  # (groups, n0 + 1, n1, n2)
-    faces1: Ints  # (groups, n0, n1 + 1, n2)
-    faces2: Ints  # (groups, n0, n1, n2 + 1)
+    faces: Ints  # (groups, n0 + 2, n1 + 2, n2 + 2, axes): of each place, those towards the next along the axes

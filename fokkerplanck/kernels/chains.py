@@ -8,6 +8,8 @@ In arrays of all lanes the lane comes last, and before it the step: ``path`` has
 """
 
 import math
+import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,8 @@ from .counts import BLOCK, POINTS, ROW, keep_sums, record, room_to_record, take_
 from .draws import draw_samples, normals, stretch
 from .lanes import LANES, exponential, fill, gather, load, store
 
-OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
+# Numba's cache notices changes in this file, not in others that are called from it: ``cached`` takes care of those.
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 LINEAR, LOGISTIC, PHASE, TANH, DEEP = range(5)  # the same numbers as in losses.py; any other: ``gradients`` is called
 MINIBATCH, GAUSSIAN, STABLE = range(3)
 
@@ -229,7 +232,7 @@ def first_beyond(path: Array, lane: int, points: int, centre: Array, bound: floa
 
 
 @njit(**OPTIONS)
-def advance(
+def walk_and_count(
     which: Ints,
     rule: Rule,
     gradients: Any,
@@ -309,3 +312,20 @@ def advance(
                 chains.batch_words[c, i] = states[i * LANES + lane]
             if chains.lost[c] == 0:
                 keep_sums(chains, c, sums, lane)
+
+
+def cached(sources: tuple[int, ...]) -> Any:
+    """``walk_and_count`` for Numba's cache, to which a function whose closure changed is another one."""
+
+    @njit(cache=True, **OPTIONS)
+    def advance(which, rule, gradients, rows, etas, taken, weight, centre, bound, every, phase, chains, cells, kept):
+        if len(sources) > 0:
+            walk_and_count(
+                which, rule, gradients, rows, etas, taken, weight, centre, bound, every, phase, chains, cells, kept
+            )
+
+    return advance
+
+
+called = (Path(__file__).with_name(name) for name in ("counts.py", "draws.py", "lanes.py"))
+advance = cached(tuple(zlib.crc32(file.read_bytes()) for file in called))

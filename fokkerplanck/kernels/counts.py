@@ -3,7 +3,6 @@
 A path is a short piece of what a chain walks. The lane comes last: paths have the shape (d, POINTS, LANES).
 """
 
-import math
 from typing import Any
 
 import numpy as np
@@ -84,51 +83,97 @@ def keep_sums(chains: Chains, c: int, sums: Array, lane: int) -> None:
 
 
 @njit(**OPTIONS)
-def next_plane(i: int, j: int, a: float, b: float, lower: float, h: float) -> float:
-    """Fraction of the way from a to b at which the next face on the way from place i to place j is crossed."""
-    return (lower + (i if j > i else i - 1) * h - a) / (b - a)
+def next_plane(here: float, there: float, plane: float, spacing: float) -> tuple[float, float]:
+    """The fraction of the way at which a plane of faces is crossed, and that from one plane to the next."""
+    inverse = 1.0 / (there - here)
+    return (plane - here) * inverse, abs(spacing * inverse)
 
 
 @njit(**OPTIONS)
-def count_crossings(path: Array, places: Indices, k: int, lane: int, weight: int, group: int, cells: Cells) -> None:
-    """Add ±weight at every face that the straight segment to point k of a path crosses, in the order it does.
+def cross_in_line(places: Indices, points: int, lane: int, weight: int, faces: Ints) -> None:
+    """Add ±weight at every face that a path in one dimension crosses."""
+    for k in range(1, points):
+        here, there = places[0, k - 1, lane], places[0, k, lane]
+        for face in range(min(here, there), max(here, there)):
+            faces[face] += weight if there > here else -weight
 
-    The walk goes from cell to neighbouring cell and ends in the last whatever the rounding of the crossing points, so
-    occupation and crossings balance exactly. Faces whose neighbours are both outside the grid are not counted.
+
+@njit(**OPTIONS)
+def cross_in_plane(
+    path: Array,
+    places: Indices,
+    points: int,
+    lane: int,
+    weight: int,
+    lower: Array,
+    spacing: Array,
+    row: int,
+    faces: Ints,
+) -> None:
+    """Add ±weight at every face that the straight segments of a path cross, in the order they do; ``row`` is of ``faces``.
+
+    The walk goes from place to neighbouring place and ends in the last whatever the rounding of the crossing points, so
+    occupation and crossings balance exactly. Which face is next is as random as the steps: a processor that had to guess it
+    would mostly wait, so ``first``, all bits or none, selects among numbers, and nothing jumps.
     """
-    faces0, faces1, faces2 = cells.faces0[group], cells.faces1[group], cells.faces2[group]
-    n0, n1, n2 = faces1.shape[0], faces0.shape[1], faces0.shape[2]
-    i0, i1, i2 = places[0, k - 1, lane], places[1, k - 1, lane], places[2, k - 1, lane]
-    j0, j1, j2 = places[0, k, lane], places[1, k, lane], places[2, k, lane]
-    lower, spacing = cells.lower, cells.spacing
-    while i0 != j0 or i1 != j1 or i2 != j2:
-        axis, first = -1, math.inf
-        if i0 != j0:
-            axis, first = 0, next_plane(i0, j0, path[0, k - 1, lane], path[0, k, lane], lower[0], spacing[0])
-        if i1 != j1:
-            t = next_plane(i1, j1, path[1, k - 1, lane], path[1, k, lane], lower[1], spacing[1])
-            if axis < 0 or t < first:
-                axis, first = 1, t
-        if i2 != j2:
-            t = next_plane(i2, j2, path[2, k - 1, lane], path[2, k, lane], lower[2], spacing[2])
-            if axis < 0 or t < first:
-                axis, first = 2, t
-        inside0, inside1, inside2 = 1 <= i0 <= n0, 1 <= i1 <= n1, 1 <= i2 <= n2
-        if axis == 0:
-            sign = 1 if j0 > i0 else -1
-            if inside1 and inside2:
-                faces0[max(i0, i0 + sign) - 1, i1 - 1, i2 - 1] += sign * weight
-            i0 += sign
-        elif axis == 1:
-            sign = 1 if j1 > i1 else -1
-            if inside0 and inside2:
-                faces1[i0 - 1, max(i1, i1 + sign) - 1, i2 - 1] += sign * weight
-            i1 += sign
-        else:
-            sign = 1 if j2 > i2 else -1
-            if inside0 and inside1:
-                faces2[i0 - 1, i1 - 1, max(i2, i2 + sign) - 1] += sign * weight
-            i2 += sign
+    low0, low1, h0, h1 = lower[0], lower[1], spacing[0], spacing[1]
+    for k in range(1, points):
+        i0, i1 = np.int64(places[0, k - 1, lane]), np.int64(places[1, k - 1, lane])
+        left0, left1 = places[0, k, lane] - i0, places[1, k, lane] - i1
+        down0, down1 = np.int64(left0 < 0), np.int64(left1 < 0)
+        sign0, sign1 = 1 - 2 * down0, 1 - 2 * down1
+        left0, left1 = left0 * sign0, left1 * sign1
+        t0, dt0 = next_plane(path[0, k - 1, lane], path[0, k, lane], low0 + (i0 - down0) * h0, h0)
+        t1, dt1 = next_plane(path[1, k - 1, lane], path[1, k, lane], low1 + (i1 - down1) * h1, h1)
+        lead, at = t0 - t1, i0 * row + 2 * i1
+        face0, face1 = -down0 * row, 1 - 2 * down1
+        for _ in range(left0 + left1):
+            first = -np.int64((left1 == 0) | ((left0 > 0) & (lead <= 0.0)))
+            faces[np.uint64(at + (face0 & first | face1 & ~first))] += weight * (sign0 & first | sign1 & ~first)
+            at += row * sign0 & first | 2 * sign1 & ~first
+            left0, left1 = left0 + first, left1 + ~first
+            lead += dt0 if first else -dt1
+
+
+@njit(**OPTIONS)
+def cross_in_space(
+    path: Array,
+    places: Indices,
+    points: int,
+    lane: int,
+    weight: int,
+    lower: Array,
+    spacing: Array,
+    slab: int,
+    row: int,
+    faces: Ints,
+) -> None:
+    """The same in three dimensions."""
+    for k in range(1, points):
+        i0, i1, i2 = (
+            np.int64(places[0, k - 1, lane]),
+            np.int64(places[1, k - 1, lane]),
+            np.int64(places[2, k - 1, lane]),
+        )
+        left0, left1, left2 = places[0, k, lane] - i0, places[1, k, lane] - i1, places[2, k, lane] - i2
+        down0, down1, down2 = np.int64(left0 < 0), np.int64(left1 < 0), np.int64(left2 < 0)
+        sign0, sign1, sign2 = 1 - 2 * down0, 1 - 2 * down1, 1 - 2 * down2
+        left0, left1, left2 = left0 * sign0, left1 * sign1, left2 * sign2
+        h0, h1, h2 = spacing[0], spacing[1], spacing[2]
+        t0, dt0 = next_plane(path[0, k - 1, lane], path[0, k, lane], lower[0] + (i0 - down0) * h0, h0)
+        t1, dt1 = next_plane(path[1, k - 1, lane], path[1, k, lane], lower[1] + (i1 - down1) * h1, h1)
+        t2, dt2 = next_plane(path[2, k - 1, lane], path[2, k, lane], lower[2] + (i2 - down2) * h2, h2)
+        at = i0 * slab + i1 * row + i2 * 3
+        face0, face1, face2 = -down0 * slab, 1 - down1 * row, 2 - down2 * 3
+        for _ in range(left0 + left1 + left2):
+            first = -np.int64((left0 > 0) & ((left1 == 0) | (t0 <= t1)) & ((left2 == 0) | (t0 <= t2)))
+            second = -np.int64((left1 > 0) & ((left2 == 0) | (t1 <= t2))) & ~first
+            third = ~(first | second)
+            face = face0 & first | face1 & second | face2 & third
+            faces[np.uint64(at + face)] += weight * (sign0 & first | sign1 & second | sign2 & third)
+            at += slab * sign0 & first | row * sign1 & second | 3 * sign2 & third
+            left0, left1, left2 = left0 + first, left1 + second, left2 + third
+            t0, t1, t2 = t0 - first * dt0, t1 - second * dt1, t2 - third * dt2
 
 
 @njit(**OPTIONS)
@@ -156,12 +201,17 @@ def count_cells(
         for lane in range(LANES):
             counts[first[lane] + np.uint64(flat[k + lane])] += weights[lane]
     if cells.crossings:
+        lows, spacing = cells.lower, cells.spacing
+        slab, row = shape[1] * shape[2] * cells.axes, (shape[1] if cells.axes == 2 else shape[2]) * cells.axes
         for lane in range(chosen.size):
             if weights[lane] != 0:
-                group = cells.groups[chosen[lane]]
-                for k in range(1, points):
-                    if flat[k * LANES + lane] != flat[(k - 1) * LANES + lane]:
-                        count_crossings(path, places, k, lane, weights[lane], group, cells)
+                faces = cells.faces[cells.groups[chosen[lane]]].reshape(-1)
+                if cells.axes == 1:
+                    cross_in_line(places, points, lane, weights[lane], faces)
+                elif cells.axes == 2:
+                    cross_in_plane(path, places, points, lane, weights[lane], lows, spacing, row, faces)
+                else:
+                    cross_in_space(path, places, points, lane, weights[lane], lows, spacing, slab, row, faces)
 
 
 @njit(**OPTIONS)
@@ -175,8 +225,8 @@ def record(path: Array, points: int, centre: Array, chosen: Ints, weights: Ints,
 
 @njit(**OPTIONS)
 def room_to_record(d: int) -> Any:
-    """Sums, places and flat places; on the padding axes all are in the one cell."""
-    return np.zeros((d + d * d) * LANES), np.ones((3, POINTS, LANES), np.int32), np.empty(POINTS * LANES, np.int32)
+    """Sums, places and flat places; on the padding axes all are in the one place."""
+    return np.zeros((d + d * d) * LANES), np.zeros((3, POINTS, LANES), np.int32), np.empty(POINTS * LANES, np.int32)
 
 
 @njit(**OPTIONS)

@@ -95,6 +95,9 @@ def draw_samples(
         for k in range(size * LANES):
             out[k] = np.uint32((np.uint64(out[k]) * choices) >> U32)
         return
+    for lane in range(chosen.size, LANES):  # idle ones draw the first sample, which there is
+        for k in range(lane, size * LANES, LANES):
+            out[k] = 0
     for lane in range(chosen.size):
         c = chosen[lane]
         at = position[c]

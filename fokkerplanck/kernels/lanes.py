@@ -3,6 +3,8 @@
 ``load``, ``gather`` and ``fill`` give a vector of LANES numbers, ``store`` writes one. Operators (+ − × ÷ of numbers in double
 precision; + ^ | << >> of words of 64 bits) act on each lane alone: it has bitwise what it would have by itself, whatever is in
 the others. LLVM cuts vectors into as many registers as the processor needs.
+
+Numba's cache of ``draws`` and ``counts`` does not notice changes here: touch those files after one.
 """
 
 import operator

@@ -16,13 +16,13 @@ from ..errors import InvalidInput
 from ..io import to_json, write_whole
 from .ensemble import Ensemble
 
-FORMAT = 1
+FORMAT = 2
 
 
 def save_checkpoint(path: str | Path, state: Ensemble, settings: dict[str, Any]) -> None:
     """Write the state of an ensemble, and the settings it belongs to."""
     arrays = {**state.chains._asdict(), "start": state.start, "histogram": state.counts.histogram}
-    arrays |= {f"faces{axis}": face for axis, face in enumerate(state.counts.faces)}
+    arrays["faces"] = state.counts.faces
     about = to_json({"format": FORMAT, "seed": state.seed, "taken": state.taken, "settings": settings})
 
     def write(temporary: Path) -> None:
@@ -62,8 +62,7 @@ def restore_checkpoint(path: str | Path, state: Ensemble, settings: dict[str, An
         array[...] = arrays[name]
     state.start[...] = arrays["start"]
     state.counts.histogram[...] = arrays["histogram"]
-    for axis, face in enumerate(state.counts.faces):
-        face[...] = arrays[f"faces{axis}"]
+    state.counts.faces[...] = arrays["faces"]
     return True
 
 

@@ -65,7 +65,7 @@ class Counts:
 
     groups: Ints
     histogram: Ints
-    faces: tuple[Ints, Ints, Ints]
+    faces: Ints
     lower: Array
     spacing: Array
     axes: int
@@ -76,7 +76,6 @@ class Counts:
         shape: tuple[int, ...] = () if grid is None else grid.shape
         d = len(shape)
         cells = (*shape, *(1,) * (3 - d))
-        faces = [tuple(n + (a == axis) for a, n in enumerate(cells)) for axis in range(3)]
         lower, spacing = np.zeros(3), np.ones(3)
         if grid is not None:
             lower[:d], spacing[:d] = grid.box.lower, grid.spacing
@@ -85,7 +84,7 @@ class Counts:
         return cls(
             np.repeat(np.arange(groups), np.diff(bounds)),
             np.zeros((groups if d else 1, *places), np.int64),
-            tuple(np.zeros((groups if d and current else 1, *face), np.int64) for face in faces),  # type: ignore[arg-type]
+            np.zeros((groups, *places, d) if d and current else (1, 1, 1, 1, 1), np.int64),
             lower,
             spacing,
             d,
@@ -95,19 +94,20 @@ class Counts:
     @property
     def cells(self) -> Cells:
         """As the kernels take them."""
-        return Cells(self.groups, self.lower, self.spacing, self.axes, self.current, self.histogram, *self.faces)
+        return Cells(self.groups, self.lower, self.spacing, self.axes, self.current, self.histogram, self.faces)
 
     @property
     def inside(self) -> Ints:
         """Counts of the cells, shape (groups, *grid.shape)."""
         window = (slice(None), *(slice(1, -1) if a < self.axes else 0 for a in range(3)))
-        return np.ascontiguousarray(self.histogram[window])
+        return self.histogram[window]
 
     @property
     def crossings(self) -> tuple[Ints, ...]:
         """Counts of the faces along every axis, shape (groups, *grid.face_shape(axis)); empty if there are none."""
         axes = range(self.axes if self.current else 0)
-        return tuple(self.faces[a].reshape(self.faces[a].shape[: 1 + self.axes]) for a in axes)
+        windows = [[0 if a >= self.axes else slice(int(a != axis), -1) for a in range(3)] for axis in axes]
+        return tuple(self.faces[(slice(None), *window, axis)] for axis, window in enumerate(windows))
 
 
 @dataclass(eq=False)
@@ -163,7 +163,7 @@ class Ensemble:
         again.counts = replace(
             self.counts,
             histogram=self.counts.histogram.copy(),
-            faces=tuple(face.copy() for face in self.counts.faces),  # type: ignore[arg-type]
+            faces=self.counts.faces.copy(),
         )
         end = int(self.chains.lost.max())
         for steps in (min(setup.burn_in, end), end - setup.burn_in):

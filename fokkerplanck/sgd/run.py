@@ -321,13 +321,15 @@ def run_of_sums(
                 f"expected chains that stay in at least {FEWEST_GROUPS} groups, for standard errors, got {what}"
             )
         warnings.warn(f"simulate: {what}. The run is that of the others", DivergedWarning, stacklevel=3)
-    kept = remaining > 0
+    kept = slice(None) if remaining.all() else remaining > 0  # a slice copies nothing
     samples = remaining[kept] * steps
     second = np.array(sums.second[stayed])
     upper, lower = np.triu(second), np.tril(second, -1)
     swept = lower.transpose(0, 2, 1) - lower
-    histogram = counts.inside[kept] if grid is not None else np.zeros((int(kept.sum()), 0), np.int64)
-    outside = samples - histogram.reshape(len(samples), -1).sum(axis=1) if grid is not None else np.zeros_like(samples)
+    histogram = counts.inside[kept] if grid is not None else np.zeros((len(samples), 0), np.int64)
+    outside = (
+        samples - histogram.sum(axis=tuple(range(1, histogram.ndim))) if grid is not None else np.zeros_like(samples)
+    )
     return Run(
         counted_on=grid,
         names=names,
