@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import cases, claims, sgd, solvers
+    from . import cases, claims, sgd, solvers, studies
     from . import plotting as plot
     from .analysis import Analysis, analyse
     from .area import AreaTest, area_test, steps_needed
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         BoxNotFound,
         BoxWarning,
         DivergedWarning,
+        FailedPointsWarning,
         FokkerPlanckError,
         HeavyTails,
         InvalidInput,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from .solvers.generator import current, generator
     from .solvers.spectrum import RelaxationModes, relaxation_modes
     from .solvers.stationary import solve_stationary
+    from .studies import study
     from .sweeps import Areas, extrapolated_areas, swept_areas
 
 __version__ = "0.1.0"
@@ -68,6 +70,7 @@ __all__ = [
     "EntropySplit",
     "Extremum",
     "FaceField",
+    "FailedPointsWarning",
     "FokkerPlanckError",
     "Force",
     "Grid",
@@ -115,6 +118,8 @@ __all__ = [
     "splitting_probability",
     "stationary_distribution",
     "steps_needed",
+    "studies",
+    "study",
     "swept_areas",
     "total_variation",
     "write_report",
@@ -122,7 +127,14 @@ __all__ = [
 
 
 # What is loaded when first used: the module itself, or the name in it.
-_MODULES = {"cases": ".cases", "claims": ".claims", "plot": ".plotting", "sgd": ".sgd", "solvers": ".solvers"}
+_MODULES = {
+    "cases": ".cases",
+    "claims": ".claims",
+    "plot": ".plotting",
+    "sgd": ".sgd",
+    "solvers": ".solvers",
+    "studies": ".studies",
+}
 _HOMES = {
     "Algebraic": ".maps",
     "Analysis": ".analysis",
@@ -142,6 +154,7 @@ _HOMES = {
     "EntropySplit": ".dissipation",
     "Extremum": ".helmholtz",
     "FaceField": ".fields",
+    "FailedPointsWarning": ".errors",
     "FokkerPlanckError": ".errors",
     "Force": ".force",
     "Grid": ".grid",
@@ -184,6 +197,7 @@ _HOMES = {
     "splitting_probability": ".solvers.escape",
     "stationary_distribution": ".solvers.chain",
     "steps_needed": ".area",
+    "study": ".studies",
     "swept_areas": ".sweeps",
     "total_variation": ".measured",
     "write_report": ".report",

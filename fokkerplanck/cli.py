@@ -1,4 +1,4 @@
-"""The command line: ``fokkerplanck run``, ``list``, ``verify`` and ``audit``.
+"""The command line: ``fokkerplanck run``, ``list``, ``verify``, ``audit`` and ``study``.
 
 Each command loads what it needs when it runs, so that ``--help`` and wrong usage are answered at once.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json as json_module
 import shlex
 import sys
+import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .errors import FokkerPlanckError, InvalidInput, NotConverged
+from .errors import FailedPointsWarning, FokkerPlanckError, InvalidInput, NotConverged
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .cases import Case, Convergence, Verification
 
 FAILED, BAD_USAGE = 1, 2
+BOOKS = ("status", "failure", "remark", "seconds")  # of a study, beside what it measures
 OWN_DATA: dict[str, Any] = {"learning_rate": 0.1, "batch_size": 8, "sampling": "with_replacement"}
 MODELS = {"logistic": 0.1, "linear": 0.0}  # with the default of l2
 
@@ -173,6 +175,51 @@ def audit(
         raise SystemExit(FAILED)
 
 
+@app.command()
+def study(
+    source: Annotated[
+        str | None, typer.Argument(metavar="FILE.toml", help="Or the name of one that is shipped.")
+    ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="Show the studies that are shipped.")] = False,
+    scheduler: Annotated[str | None, typer.Option(help="A running Dask scheduler, such as tcp://host:8786.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes to start without one; 0 for none but this.")] = 2,
+    retry: Annotated[bool, typer.Option(help="Try points again that have failed before.")] = True,
+    output: Annotated[Path, typer.Option(help="Directory for NAME.zarr, which is gone on with, and NAME.nc.")] = Path(
+        "out"
+    ),
+) -> None:
+    """The same measurement at many parameters: a table, a Zarr store that survives interruptions, and a NetCDF file."""
+    from . import studies
+    from .analysis import make_directory
+    from .io import write_dataset
+
+    if list_:
+        from rich.table import Table
+
+        table = Table("name", "question", "parameters")
+        for name in studies.names():
+            ready = studies.specification(name)
+            table.add_row(name, ready.question, ", ".join(ready.attributes))
+        _wide_console().print(table)
+        return
+    if source is None:
+        raise InvalidInput(f"expected a TOML file or one of {', '.join(studies.names())}; got neither. See --list")
+    chosen = studies.specification(source)
+    folder = make_directory(output)
+    store = folder / f"{chosen.name}.zarr"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FailedPointsWarning)  # the table has them
+            found = chosen.run(store, workers=workers, scheduler=scheduler, retry=retry)
+    except KeyboardInterrupt:
+        print(f"interrupted; what had finished is in {store}, and the same command goes on", file=sys.stderr)
+        raise SystemExit(FAILED) from None
+    path = folder / f"{chosen.name}.nc"
+    write_dataset(found, path)
+    _print_study(found)
+    print(f"written: {store}\nwritten: {path}")
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: errors of ours become one line on stderr and an exit code, 1 for failure and 2 for bad usage."""
     given = sys.argv[1:] if arguments is None else arguments
@@ -311,6 +358,29 @@ def _print_verification(found: list[Verification]) -> None:
     print(f"{verified} verified, {len(missed)} missed, {len(silent)} without an exact answer")
     if missed:
         print(f"missed: {', '.join(missed)}", file=sys.stderr)
+
+
+def _print_study(found: Any) -> None:
+    """A line for each point: its parameters and the numbers measured, with errors where there are any."""
+    from rich.table import Table
+
+    shared = found.status.dims
+    names = [str(name) for name in found.data_vars if found[name].dims == shared and str(name) not in BOOKS]
+    numbers = [name for name in names if not name.endswith(("_error", "_low", "_high"))]
+    parameters = [str(name) for name in found.coords if set(found[name].dims) <= set(shared)]
+    flat = found[[*names, "failure"]].stack(line=shared) if len(shared) > 1 else found
+    table = Table(*parameters, *(name.replace("_", " ") for name in numbers), title=found.attrs["title"])
+    for k in range(flat.failure.size):
+        row = flat.isel({flat.failure.dims[0]: k})
+        failure = str(row.failure.values)
+        cells = [f"failed: {failure:.60}…"] if failure else [_number(row, name) for name in numbers]
+        table.add_row(*(f"{row[name].item()}" for name in parameters), *cells)
+    _wide_console().print(table)
+
+
+def _number(row: Any, name: str) -> str:
+    error = f"{name}_error"
+    return f"{row[name].item():.5g}" + (f" ± {row[error].item():.1g}" if error in row else "")
 
 
 def _wide_console() -> Console:

@@ -160,3 +160,18 @@ class DivergedWarning(UserWarning):
     >>> issubclass(caught[0].category, fp.DivergedWarning), run.diverged.size > 0
     (True, True)
     """
+
+
+class FailedPointsWarning(UserWarning):
+    """Some points of a study failed; the message has the first error, the dataset all of them.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import fokkerplanck as fp
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     found = fp.study(lambda x: 1 / x, {"x": [0.0, 2.0]}, lambda y: {"inverse": y}, workers=0)
+    >>> issubclass(caught[0].category, fp.FailedPointsWarning), found.failure.values[0]
+    (True, np.str_('ZeroDivisionError: float division by zero'))
+    """

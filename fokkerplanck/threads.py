@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -28,8 +27,9 @@ def workers(cells: int) -> int:
 
 @lru_cache(maxsize=1)
 def _helper() -> ThreadPoolExecutor | None:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return ThreadPoolExecutor(1, "fokkerplanck") if cores > 1 else None
+    from numba import config  # all cores, unless NUMBA_NUM_THREADS is less, as where several processes share them
+
+    return ThreadPoolExecutor(1, "fokkerplanck") if config.NUMBA_NUM_THREADS > 1 else None
 
 
 def in_planes(kernel: Callable[..., None], planes: int, cells: int, *arguments: Any) -> None:

@@ -27,7 +27,7 @@ from fokkerplanck.sgd import (
     logistic_regression,
     numpy_loss,
     phase_retrieval,
-    simulation,
+    shares,
     tanh_neuron,
 )
 from fokkerplanck.sgd.ensemble import Ensemble
@@ -236,7 +236,7 @@ def test_an_interruption_leaves_a_checkpoint_and_a_file_to_go_on_with(
     sgd = SGD(small(2), learning_rate=0.3, batch_size=2)
     arguments: dict[str, Any] = {"steps": 1500, "burn_in": 40, "rng": 21, "every": 7, **SHORT}
     whole = sgd.simulate(trajectories=tmp_path / "whole.nc", **arguments)
-    monkeypatch.setattr(simulation, "GRADIENTS_PER_SLICE", 1)
+    monkeypatch.setattr(shares, "GRADIENTS_PER_SLICE", 1)
     kept, calls = Ensemble.advance, [0]
 
     def interrupted(*given: Any, **named: Any) -> Any:

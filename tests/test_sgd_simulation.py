@@ -17,7 +17,7 @@ from fokkerplanck.errors import InvalidInput, NotConverged
 from fokkerplanck.grid import Box, Grid
 from fokkerplanck.kernels.counts import cross_in_space
 from fokkerplanck.kernels.streams import seed_streams
-from fokkerplanck.sgd import simulation
+from fokkerplanck.sgd import shares
 from fokkerplanck.sgd.descent import SGD
 from fokkerplanck.sgd.models import LossModel, linear_regression
 from fokkerplanck.sgd.run import Run
@@ -205,7 +205,7 @@ def test_slices_do_not_matter(sampling: str, monkeypatch: pytest.MonkeyPatch) ->
     sgd = SGD(small(2), learning_rate=0.3, batch_size=4, sampling=sampling)
     grid = Grid(sgd.box(), (16, 16))
     whole = sgd.simulate(grid=grid, chains=40, groups=16, steps=333, rng=9, progress=False)
-    monkeypatch.setattr(simulation, "GRADIENTS_PER_SLICE", 1)
+    monkeypatch.setattr(shares, "GRADIENTS_PER_SLICE", 1)
     assert same(whole, sgd.simulate(grid=grid, chains=40, groups=16, steps=333, rng=9, progress=False))
 
 

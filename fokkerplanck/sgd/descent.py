@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
@@ -309,6 +310,7 @@ class SGD:
         checkpoint: str | Path | None = None,
         trajectories: str | Path | None = None,
         every: int = 100,
+        executor: Executor | None = None,
         progress: bool | None = None,
     ) -> Run:
         """`fokkerplanck.sgd.simulate` of this SGD."""
@@ -327,6 +329,7 @@ class SGD:
             checkpoint=checkpoint,
             trajectories=trajectories,
             every=every,
+            executor=executor,
             progress=progress,
         )
 

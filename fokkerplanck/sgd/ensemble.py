@@ -45,6 +45,8 @@ class Setup:
     centre : ndarray, shape (d,)
         Of the moments.
     bound : float
+    place : tuple of int
+        Of the first of these chains among all there are, and how many those are: each has random streams of its own.
     """
 
     rule: Rule
@@ -57,6 +59,7 @@ class Setup:
     first: Array
     centre: Array
     bound: float
+    place: tuple[int, int]
 
 
 @dataclass(eq=False)
@@ -91,6 +94,15 @@ class Counts:
             bool(d and current),
         )
 
+    @classmethod
+    def joined(cls, parts: list[Counts]) -> Counts:
+        """Those of several groups, one after the other."""
+        one = parts[0]
+        histogram = np.concatenate([part.histogram for part in parts]) if one.axes else one.histogram
+        groups = np.repeat(np.arange(len(parts)), [len(part.groups) for part in parts])
+        faces = [np.concatenate(each) for each in zip(*(part.faces for part in parts), strict=True)]
+        return replace(one, groups=groups, histogram=histogram, faces=tuple(faces) if one.current else one.faces)  # type: ignore[arg-type]
+
     @property
     def cells(self) -> Cells:
         """As the kernels take them."""
@@ -124,16 +136,18 @@ class Ensemble:
     def seeded(cls, seed: int, setup: Setup) -> Ensemble:
         """At its beginning."""
         chains, d = setup.first.shape
-        words = np.zeros((2 * chains, 5), np.uint64)
-        streams = np.empty((2 * chains, 4), np.uint64)
-        seed_streams(np.uint64(seed), 0, streams)
+        words, noise = np.zeros((chains, 5), np.uint64), np.empty((chains, 4), np.uint64)
+        streams = np.empty((chains, 4), np.uint64)
+        place, total = setup.place
+        seed_streams(np.uint64(seed), place, streams)
+        seed_streams(np.uint64(seed), total + place, noise)
         words[:, :4] = streams
         order = np.arange(len(setup.gradients.rows) if setup.rule.period and setup.rule.noise == 0 else 0)
         state = Chains(
             theta=setup.first.copy(),
             velocity=np.zeros((chains, d)),
-            batch_words=words[:chains].copy(),
-            noise_words=streams[chains:].copy(),
+            batch_words=words,
+            noise_words=noise,
             order=np.tile(order.astype(np.int32), (chains, 1)),
             position=np.zeros(chains, np.int64),
             lost=np.zeros(chains, np.int64),

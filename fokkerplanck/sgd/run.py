@@ -320,7 +320,7 @@ def run_of_sums(
             raise NotConverged(
                 f"expected chains that stay in at least {FEWEST_GROUPS} groups, for standard errors, got {what}"
             )
-        warnings.warn(f"simulate: {what}. The run is that of the others", DivergedWarning, stacklevel=3)
+        warnings.warn(f"simulate: {what}. The run is that of the others", DivergedWarning, stacklevel=4)
     kept = slice(None) if remaining.all() else remaining > 0  # a slice copies nothing
     samples = remaining[kept] * steps
     second = np.array(sums.second[stayed])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,14 +14,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InvalidInput
 from ..grid import Grid
-from ..kernels.chains import MINIBATCH
 from ..kernels.counts import BLOCK
 from ..progress import progress_bar
 from .checkpoint import interruption_deferred, restore_checkpoint, save_checkpoint
 from .custom import CustomLoss, NumpyLoss
-from .ensemble import Ensemble, Setup
+from .ensemble import Counts, Ensemble, Setup
 from .rule import Gradients, decay, learning_rates, step_rule
 from .run import FEWEST_GROUPS, Run, check_grid, run_of_sums
+from .shares import gathered, slices
 from .trajectories import TrajectoryFile
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ Array = NDArray[np.float64]
 Randomness = int | np.random.Generator | np.random.SeedSequence | None
 
 RELAXATION_TIMES = 10  # the start is forgotten to e⁻¹⁰ = 5e-5 of its distance, below the statistical error of a run
-GRADIENTS_PER_SLICE = 20_000_000  # about 0.2 s of one core between two movements of the progress bar
 SECONDS = 60.0  # between two checkpoints
 DIGITS = 9  # of 16: sums of cosines lose a few, functions that add in another order a few more
 OVERFLOW = 1e50  # a gradient that is not finite at such parameters overflowed; nearer, its function is to blame
@@ -53,6 +53,7 @@ def simulate(
     checkpoint: str | Path | None = None,
     trajectories: str | Path | None = None,
     every: int = 100,
+    executor: Executor | None = None,
     progress: bool | None = None,
 ) -> Run:
     r"""Run independent chains :math:`\theta_{k+1} = \theta_k - \eta\,\nabla L_B(\theta_k)` and count on a grid.
@@ -91,6 +92,9 @@ def simulate(
     trajectories : path, optional
         NetCDF file that every ``every``-th recorded point of every chain is written to.
     every : int
+    executor : concurrent.futures.Executor, optional
+        Whose processes take the groups, one at a time each; the result is bitwise the same. Of the standard library, or
+        ``client.get_executor(pure=False)`` of a Dask client, see :func:`fokkerplanck.studies.connect`. Not with files.
     progress : bool, optional
         Show a progress bar; by default if stderr is a terminal.
 
@@ -144,7 +148,19 @@ def simulate(
         first=first,
         centre=np.array(sgd.model.minimum) if start is None else first.mean(axis=0),
         bound=float(bound),
+        place=(0, chains),
     )
+    if executor is not None:
+        if checkpoint is not None or trajectories is not None:
+            raise InvalidInput(
+                f"executor: expected neither checkpoint nor trajectories, files of one process, got {checkpoint!r} and "
+                f"{trajectories!r}. Leave them or the executor out"
+            )
+        seed = _draw_seed(rng)
+        with progress_bar("SGD chains", total=groups, show=progress) as moved:
+            state, counts = gathered(sgd, setup, seed, steps, executor, moved)
+        _blame_gradient(sgd, state)
+        return _run(sgd, setup, state, counts, steps, shorter)
     state = Ensemble.seeded(_draw_seed(rng), setup)
     settings = _settings(setup, sgd, rng)
     if checkpoint is not None and restore_checkpoint(checkpoint, state, settings):
@@ -159,7 +175,7 @@ def simulate(
         interruption_deferred(checkpoint is not None or file is not None) as interrupted,
     ):
         moved(state.taken)
-        for count in _slices(setup, state.taken, steps):
+        for count in slices(setup, state.taken, steps):
             last = state.taken >= burn_in and count % BLOCK > 0  # sums of part of a block cannot be continued bitwise
             if checkpoint is not None and (last or interrupted() or time.monotonic() > saved + SECONDS):
                 save_checkpoint(checkpoint, state, settings)
@@ -173,26 +189,7 @@ def simulate(
         if checkpoint is not None and steps % BLOCK == 0:
             save_checkpoint(checkpoint, state, settings)
     _blame_gradient(sgd, state)
-    return run_of_sums(
-        state.chains,
-        state.without_lost(setup),
-        grid=grid,
-        names=sgd.model.names,
-        learning_rate=sgd.learning_rate,
-        momentum=sgd.momentum,
-        time_step=float(setup.rates(setup.burn_in, steps).mean())
-        if sgd.schedule is not None
-        else sgd.learning_rate / shorter,
-        batch_size=sgd.batch_size,
-        sampling=sgd.sampling,
-        n=sgd.model.n,
-        steps=steps,
-        burn_in=setup.burn_in,
-        seed=state.seed,
-        centre=setup.centre,
-        bounds=setup.bounds,
-        start=state.start,
-    )
+    return _run(sgd, setup, state, state.without_lost(setup), steps, shorter)
 
 
 def check_counts(*, chains: int, steps: int, burn_in: int | None = None, groups: int = 32, every: int = 1) -> None:
@@ -213,6 +210,31 @@ def check_counts(*, chains: int, steps: int, burn_in: int | None = None, groups:
             f"chains: expected at least 2 for each of the {groups} groups, got {chains}. Standard errors come from the "
             f"scatter between groups; take more chains, or at least {FEWEST_GROUPS} groups"
         )
+
+
+def _run(sgd: SGD, setup: Setup, state: Ensemble, counts: Counts, steps: int, shorter: int) -> Run:
+    """What is made of the chains at their end."""
+    time_step = sgd.learning_rate / shorter
+    if sgd.schedule is not None:
+        time_step = float(setup.rates(setup.burn_in, steps).mean())
+    return run_of_sums(
+        state.chains,
+        counts,
+        grid=setup.grid,
+        names=sgd.model.names,
+        learning_rate=sgd.learning_rate,
+        momentum=sgd.momentum,
+        time_step=time_step,
+        batch_size=sgd.batch_size,
+        sampling=sgd.sampling,
+        n=sgd.model.n,
+        steps=steps,
+        burn_in=setup.burn_in,
+        seed=state.seed,
+        centre=setup.centre,
+        bounds=setup.bounds,
+        start=state.start,
+    )
 
 
 def _whole(value: Any) -> bool:
@@ -296,20 +318,6 @@ def _check_progress(state: Ensemble, setup: Setup, steps: int, path: str | Path)
             f"steps: expected at least the {recorded} that the checkpoint {path} has recorded, got {steps}. Ask for more, or "
             "use another file"
         )
-
-
-def _slices(setup: Setup, taken: int, steps: int) -> list[int]:
-    """Numbers of steps to take at a time: not across the end of the burn-in, and after it whole blocks but for the last."""
-    each = setup.rule.batch_size if setup.rule.noise == MINIBATCH else len(setup.gradients.rows)
-    piece = BLOCK * max(1, GRADIENTS_PER_SLICE // (len(setup.first) * each * BLOCK))
-    counts, end = [], setup.burn_in + steps
-    while taken < end:
-        count = min(piece, (setup.burn_in if taken < setup.burn_in else end) - taken)
-        if taken >= setup.burn_in and count > BLOCK:
-            count -= count % BLOCK
-        counts.append(count)
-        taken += count
-    return counts
 
 
 def _blame_gradient(sgd: SGD, state: Ensemble) -> None:
