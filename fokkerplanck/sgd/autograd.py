@@ -33,6 +33,13 @@ class TorchLoss(NumpyLoss):
         ``values(theta, rows)`` → shape (len(rows),), of arrays.
     sample_loss : callable
         ``sample_loss(theta, row)``, of tensors.
+
+    Examples
+    --------
+    >>> from importlib.util import find_spec
+    >>> if find_spec("torch"):
+    ...     model = torch_loss(lambda theta, row: (theta[0] - row[0]) ** 4, [[0.0], [1.0]], start=[0.2])
+    ...     assert (model.kind, model.hessian([0.0]).tolist()) == ("torch", [[6.0]])  # the mean of 12 (θ − x)²
     """
 
     sample_loss: Any = None
