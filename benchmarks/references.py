@@ -201,8 +201,8 @@ def finite_volumes(case: str, chain: sgd.SGD) -> Moments:
 def simulated(case: str, law: str, chain: sgd.SGD, exact: Moments, updates: float, seed: int) -> Iterator[Row]:
     """Our chains against our oracle, in standard errors."""
     chains, each = 256, chain.batch_size
-    if law == "em":  # normal noise of the covariance at each point, which takes the gradients of all samples
-        chain, each = replace(chain, noise="gaussian"), chain.model.n
+    if law == "em":  # normal noise of the covariance at each point, which takes the gradients of all samples, settling too
+        chain, chains, each = replace(chain, noise="gaussian"), 64, chain.model.n
     steps = max(1000, int(updates / (chains * each)))
     run = chain.simulate(
         grid=fp.Grid(chain.box(), (16,) * chain.model.dim), chains=chains, steps=steps, rng=SEED + seed, progress=False
