@@ -201,7 +201,7 @@ def finite_volumes(case: str, chain: sgd.SGD) -> Moments:
 def simulated(case: str, law: str, chain: sgd.SGD, exact: Moments, updates: float, seed: int) -> Iterator[Row]:
     """Our chains against our oracle, in standard errors."""
     chains, each = 256, chain.batch_size
-    if law == "em":  # normal noise of the covariance at each point, which takes the gradients of all samples, settling too
+    if law == "em":  # a step with normal noise takes the gradients of all samples
         chain, chains, each = replace(chain, noise="gaussian"), 64, chain.model.n
     steps = max(1000, int(updates / (chains * each)))
     run = chain.simulate(
