@@ -54,7 +54,7 @@ HEAVY = (
     "linreg_diabetes_scaled|eta=0.1|B=1",
 )  # with normal noise: no fourth moments, so no standard errors of variances
 SEED = 7303
-REPEATS = 4  # independent simulations of a case
+REPEATS = 16  # independent simulations of a case: statistics of one go together
 
 
 @dataclass(frozen=True)
@@ -201,8 +201,8 @@ def finite_volumes(case: str, chain: sgd.SGD) -> Moments:
 def simulated(case: str, law: str, chain: sgd.SGD, exact: Moments, updates: float, seed: int) -> Iterator[Row]:
     """Our chains against our oracle, in standard errors."""
     chains, each = 256, chain.batch_size
-    if law == "em":  # normal noise of the covariance at each point, which takes the gradients of all samples
-        chain, each = replace(chain, noise="gaussian"), chain.model.n
+    if law == "em":  # a step with normal noise takes the gradients of all samples
+        chain, chains, each = replace(chain, noise="gaussian"), 64, chain.model.n
     steps = max(1000, int(updates / (chains * each)))
     run = chain.simulate(
         grid=fp.Grid(chain.box(), (16,) * chain.model.dim), chains=chains, steps=steps, rng=SEED + seed, progress=False
@@ -358,7 +358,7 @@ def distances(eta: float, batch: int, updates: float, cells: int) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--case", default="", help="only cases whose name contains this")
-    parser.add_argument("--updates", type=float, default=1e8, help="sample gradients per simulation; 0 for none")
+    parser.add_argument("--updates", type=float, default=2e7, help="sample gradients per simulation; 0 for none")
     parser.add_argument(
         "--nodes", type=int, default=97, help="per axis of transfer operators in the plane; 0 for none, nor grids"
     )
