@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 NOTEBOOKS := $(wildcard notebooks/*.md)
 EXECUTED := $(NOTEBOOKS:notebooks/%.md=build/notebooks/%.ipynb)
 
-BENCHMARKS := accuracy trust reported peers methods startup scaling helmholtz simulator references calibration
+BENCHMARKS := accuracy trust reported peers methods startup scaling helmholtz simulator references calibration studies
 
 .PHONY: help run test lint format docs notebooks dist dist-check bench $(BENCHMARKS:%=bench-%) picture clean
 .DELETE_ON_ERROR:
@@ -76,6 +76,7 @@ bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/calibration.py --replications 500
 	$(BIN)/python benchmarks/references.py --updates 1e6 --nodes 0
 	$(BIN)/python benchmarks/simulator.py --rounds 3
+	$(BIN)/python benchmarks/studies.py
 
 $(BENCHMARKS:%=bench-%): bench-%: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/$*.py $(ARGS)
