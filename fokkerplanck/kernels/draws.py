@@ -111,6 +111,9 @@ def draw_samples(
             out[k] = drawn
             at += 1
         position[c] = at
+    for lane in range(chosen.size, LANES):  # they walk along: what is left of 32 bits would be a row beyond the data
+        for k in range(lane, size * LANES, LANES):
+            out[k] = 0
 
 
 @njit(**OPTIONS)
