@@ -33,6 +33,13 @@ class TorchLoss(NumpyLoss):
         ``values(theta, rows)`` → shape (len(rows),), of arrays.
     sample_loss : callable
         ``sample_loss(theta, row)``, of tensors.
+
+    Examples
+    --------
+    >>> from importlib.util import find_spec
+    >>> if find_spec("torch"):  # (θ − y)²/2
+    ...     loss = torch_loss(lambda theta, row: (theta[0] - row[0]) ** 2 / 2, [[1.0], [2.0], [6.0]], start=[0.0])
+    ...     assert isinstance(loss, TorchLoss) and abs(loss.minimum[0] - 3.0) < 1e-9
     """
 
     sample_loss: Any = None
