@@ -20,6 +20,7 @@ PUBLIC = {
     "HeavyTails": "The density decays like a power. Give a wide box and stretch its axes: [](../howto/stretched_axes.md).",
     "BoxWarning": "The box cuts the density. [](../howto/choose_a_box.md).",
     "MismatchWarning": "The simulation is of another SGD than the solution. Solve or simulate again, with the same settings.",
+    "FailedPointsWarning": "Points of a study failed; the dataset has the error of each. [](../howto/studies.md).",
     "DivergedWarning": "Some chains ran away. Lower the learning rate, or raise the batch size.",
 }
 # Raised and caught inside the package, where another way is tried; what reaches a user of them is part of NotConverged.

@@ -16,6 +16,7 @@ ROOMS = {
     "fp.cases": "fokkerplanck.cases",
     "fp.claims": "fokkerplanck.claims",
     "fp.plot": "fokkerplanck.plotting",
+    "fp.studies": "fokkerplanck.studies",
 }
 
 
