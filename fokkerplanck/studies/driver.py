@@ -133,6 +133,15 @@ def read(store: str | Path) -> xr.Dataset:
     ------
     InvalidInput
         If there is no study.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     store = f"{folder}/inverses.zarr"
+    ...     done = study(lambda x: 1 / x, {"x": [1.0, 2.0]}, lambda y: {"inverse": y}, store=store, workers=0)
+    ...     read(store).inverse.values.tolist()
+    [1.0, 0.5]
     """
     table = Store(store)
     return table.dataset(table.points())

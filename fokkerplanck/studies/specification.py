@@ -55,6 +55,13 @@ class Specification:
     solving, simulating : dict
         Options of :func:`fokkerplanck.solve_stationary` and :func:`fokkerplanck.sgd.simulate`.
     seed : int or None
+
+    Examples
+    --------
+    >>> from fokkerplanck import studies
+    >>> study = studies.specification("scaling-law")
+    >>> study.name, study.case
+    ('scaling-law', 'diabetes')
     """
 
     name: str
@@ -108,7 +115,13 @@ class Specification:
 
 
 def names() -> tuple[str, ...]:
-    """Of the studies that come with the package."""
+    """Of the studies that come with the package.
+
+    Examples
+    --------
+    >>> "scaling-law" in names()
+    True
+    """
     return tuple(
         sorted(entry.name.removesuffix(".toml") for entry in _ready().iterdir() if entry.name.endswith(".toml"))
     )

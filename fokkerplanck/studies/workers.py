@@ -44,6 +44,11 @@ def connect(scheduler: Any = None, *, workers: int = 2) -> Iterator[Any]:
     ------
     InvalidInput
         If no scheduler answers at the address.
+
+    Examples
+    --------
+    >>> with connect(workers=2) as client:  # doctest: +SKIP
+    ...     run = sgd.simulate(chains=1000, steps=20_000, rng=7, executor=client.get_executor(pure=False))
     """
     import dask
     from distributed import Client, LocalCluster
