@@ -1,6 +1,7 @@
 """Studies: which points there are, what is stored of them, and that neither failures nor interruptions lose any."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -299,6 +300,10 @@ def test_a_script_that_is_stopped_leaves_a_store_to_go_on_with(tmp_path, stop, w
     assert 2 < done.sum() < 200
     np.testing.assert_array_equal(left.square.values[done], left.step.values[done] ** 2.0)
     assert (left.status.values[~done] == OPEN).all()
+
+
+def test_the_package_can_be_sent_to_another_process_by_name():
+    assert pickle.loads(pickle.dumps(fp)) is fp
 
 
 def test_identities_see_texts_defaults_and_what_is_enclosed():

@@ -100,8 +100,8 @@ class Counts:
         one = parts[0]
         histogram = np.concatenate([part.histogram for part in parts]) if one.axes else one.histogram
         groups = np.repeat(np.arange(len(parts)), [len(part.groups) for part in parts])
-        faces = [np.concatenate(each) for each in zip(*(part.faces for part in parts), strict=True)]
-        return replace(one, groups=groups, histogram=histogram, faces=tuple(faces) if one.current else one.faces)  # type: ignore[arg-type]
+        faces = np.concatenate([part.faces for part in parts]) if one.current else one.faces
+        return replace(one, groups=groups, histogram=histogram, faces=faces)
 
     @property
     def cells(self) -> Cells:
