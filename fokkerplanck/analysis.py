@@ -51,6 +51,8 @@ class Analysis:
         With what the finite learning rate and the skewness of the noise explain of a difference, in one and two dimensions.
     area : AreaTest or None
         Of the chains, from two parameters on.
+    rng : int or None
+        The seed that the simulation was asked for with, which repeats it; ``run.seed`` was drawn from it.
     remarks : tuple of str
         What a reader has to know: a box that was widened, a prediction that is not available.
 
@@ -70,6 +72,7 @@ class Analysis:
     finite: Moments | None = None
     comparison: Comparison | None = None
     area: AreaTest | None = None
+    rng: int | None = None
     remarks: tuple[str, ...] = ()
 
     def simulated(
@@ -106,7 +109,7 @@ class Analysis:
             except (InvalidInput, NotConverged) as error:
                 remarks += (f"What makes the difference is not taken apart: {error}",)
         area = area_test(run, predicted=self.solution, finite=finite, sgd=sgd) if sgd.model.dim > 1 else None
-        return replace(self, run=run, finite=finite, comparison=comparison, area=area, remarks=remarks)
+        return replace(self, run=run, finite=finite, comparison=comparison, area=area, rng=rng, remarks=remarks)
 
     def rows(self) -> list[tuple[str, str]]:
         """Label and value of every line of the table."""
@@ -139,7 +142,10 @@ class Analysis:
 
     def _simulation_rows(self, comparison: Comparison, run: Run) -> list[tuple[str, str]]:
         rows = [
-            ("simulated SGD", f"{len(run.start)} chains × {run.steps} steps, seed {run.seed}"),
+            (
+                "simulated SGD",
+                f"{len(run.start)} chains × {run.steps} steps, seed {run.seed if self.rng is None else self.rng}",
+            ),
             ("total variation", f"{comparison.total_variation} at 95 %, noise alone {comparison.noise_floor:.4f}"),
             ("Hellinger distance", f"{comparison.hellinger} at 95 %"),
         ]
@@ -184,7 +190,10 @@ class Analysis:
         if self.balance is not None:
             out["detailed_balance"] = vars(self.balance)
         if self.run is not None and self.comparison is not None:
-            out["simulation"] = _simulation_summary(self.run, self.comparison, self.area, self.finite)
+            out["simulation"] = {
+                "rng": self.rng,
+                **_simulation_summary(self.run, self.comparison, self.area, self.finite),
+            }
         return out
 
     def to_dataset(self) -> xr.Dataset:

@@ -50,9 +50,11 @@ def run(
     target: Annotated[str | None, typer.Option(help="Its column to predict.")] = None,
     features: Annotated[str | None, typer.Option(help="Its columns to predict from, separated by commas.")] = None,
     model: Annotated[str | None, typer.Option(help="logistic or linear regression; logistic by default.")] = None,
-    l2: Annotated[float | None, typer.Option(help="Weight of the L2 penalty (λ/2)|θ|².")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="η")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="B")] = None,
+    l2: Annotated[
+        float | None, typer.Option(help="Weight λ of the L2 penalty (λ/2)|θ|²; for --data 0.1 if logistic, else 0.")
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="η; for --data 0.1.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="B; for --data 8.")] = None,
     sampling: Annotated[str | None, typer.Option(help="with_replacement, without_replacement or epoch")] = None,
     rtol: Annotated[float | None, typer.Option(help="Accuracy of density and current; 1e-3, in 3-D 2e-2.")] = None,
     chains: Annotated[int, typer.Option(help="Simulated chains; 0 for no simulation.")] = 1000,
@@ -88,6 +90,11 @@ def run(
             raise InvalidInput(f"expected --data with {', '.join(stray)}, got no --data")
         if name is None:
             raise InvalidInput(f"expected the name of a case ({', '.join(cases.names())}) or --data FILE, got neither")
+        if name.lower().endswith(".csv"):
+            raise InvalidInput(
+                f"expected the name of a case, got the file {name!r}. Data of your own: --data {name} --target COLUMN "
+                "--features COLUMNS"
+            )
         case = cases.get(name, **given | _parameters(parameter))
     if case.sgd is not None and chains != 0:
         check_counts(chains=chains, steps=steps)  # before the solve, not after it

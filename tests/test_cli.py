@@ -111,6 +111,21 @@ def test_own_data_linear_in_one_and_three_dimensions(capsys, table):
         assert len(json.loads(out)["density"]["mean"]) == len(features.split(","))
 
 
+def test_a_table_in_the_place_of_a_case_is_told_the_option(capsys):
+    code, _, err = run(capsys, "run", "mine.csv")
+    assert code == 2
+    assert "got the file 'mine.csv'. Data of your own: --data mine.csv --target COLUMN" in err
+
+
+def test_help_has_the_settings_for_own_data(capsys):
+    from fokkerplanck.cli import MODELS, OWN_DATA
+
+    text = " ".join(run(capsys, "run", "--help")[1].replace("│", " ").split())
+    assert f"η; for --data {OWN_DATA['learning_rate']}." in text
+    assert f"B; for --data {OWN_DATA['batch_size']}." in text
+    assert f"for --data {MODELS['logistic']} if logistic, else {MODELS['linear']:.0f}." in text
+
+
 def test_exact_cases_run_without_simulation(capsys, tmp_path):
     code, out, _ = run(capsys, "run", "four-vortices", "--rtol", "0.02", "--output", str(tmp_path))
     assert code == 0
@@ -128,6 +143,7 @@ def test_epoch_shuffling_says_what_it_is_compared_with(capsys):
 
 def test_the_seed_decides_the_run(capsys):
     results = [json.loads(run(capsys, "run", "diabetes", "--json", *QUICK, "--seed", s)[1]) for s in ("3", "3", "4")]
+    assert [r["simulation"]["rng"] for r in results] == [3, 3, 4]
     measured = [r["simulation"]["circulation"]["measured"] for r in results]
     assert measured[0] == measured[1] != measured[2]
 

@@ -55,6 +55,9 @@ def test_diabetes_is_the_published_table() -> None:
     ("text", "message"),
     [
         ("b,t\n1,2\n3,4\n", r"expected one column 'a', got no such column. The columns are \['b', 't'\]"),
+        ("a;t\n1,5;2\n3;4\n", r"got no such column.*separated by semicolons; write the table with commas"),
+        ("a\tt\n1\t2\n", r"got no such column.*separated by tabs"),
+        ("1.5,2\n3,4\n", r"got no such column.*The first line has numbers; put one with the names"),
         ("a,t\n1,2\nlow,4\n", r"column 'a', line 3: expected a number, got 'low'"),
         ("a,t\n1,2\n\n,4\n", r"column 'a', line 4: expected a number, got an empty entry"),
         ("a,t\n1,2\nnan,4\n", r"column 'a', line 3: expected a finite number, got 'nan'"),

@@ -247,7 +247,7 @@ def test_an_interruption_leaves_a_checkpoint_and_a_file_to_go_on_with(
 
     monkeypatch.setattr(Ensemble, "advance", interrupted)
     files = {"checkpoint": tmp_path / "run.npz", "trajectories": tmp_path / "run.nc"}
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match=r"after \d+ of 1540 steps.*saved in .*run\.npz.*the same call goes on"):
         sgd.simulate(**files, **arguments)
     assert calls[0] == 4
     run = sgd.simulate(**files, **arguments)

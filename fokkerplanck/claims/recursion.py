@@ -20,7 +20,7 @@ from ..sgd.quadratic import (
 )
 from .claim import TRUE, Finding
 from .limits import ALGEBRA
-from .registry import PAPER, declare, expected
+from .registry import NOTES_B, PAPER, declare, expected
 from .sampling import ENUMERATED, gradients
 
 
@@ -41,7 +41,7 @@ def _suppression() -> Any:
 @declare(
     "C33",
     "The stationary variance with shuffled epochs",
-    source="Worked out in the audit; asked in 001_bd3fbde067515256.txt, §2.3",
+    source=f"Worked out in the audit; asked in {NOTES_B}, §2.3",
     statement="Epochs suppress noise along flat directions, h ≪ 1/Mη, and leave that along steep ones.",
     formula="V_0 = η^2 [(v − c) Σ_{j<M} ρ^{2j} + c (Σ_{j<M} ρ^j)^2] / (1 − ρ^{2M}),  ρ = 1 − ηh,  v = S^2(1/B − 1/n),  "
     "c = −S^2/n",

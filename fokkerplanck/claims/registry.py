@@ -11,11 +11,11 @@ from typing import Any
 from ..errors import InvalidInput
 from .claim import Check, Claim
 
-NOTES_A = "000_3552ff9e3b6804e3.txt"
-NOTES_B = "001_bd3fbde067515256.txt"
-PAPER = "002_ad7425d4a6972f8f.txt"
-BLOG = "003_9a69cc6ca916a5e2.txt"
-TALK = "004_b00e09f14dae0d8c.txt"
+NOTES_A = "lecture notes, first version (000_3552ff9e3b6804e3.txt)"
+NOTES_B = "lecture notes, second version (001_bd3fbde067515256.txt)"
+PAPER = "a paper (002_ad7425d4a6972f8f.txt)"
+BLOG = "a blog post (003_9a69cc6ca916a5e2.txt)"
+TALK = "a conversation (004_b00e09f14dae0d8c.txt)"
 NOTES = f"{NOTES_A} and {NOTES_B}"
 
 _CLAIMS: dict[str, Claim] = {}

@@ -165,7 +165,9 @@ def _read_rows(path: Path, wanted: list[str]) -> tuple[list[int], list[list[str]
             for name in wanted:
                 if header.count(name) != 1:
                     found = "no such column" if name not in header else f"{header.count(name)} columns of that name"
-                    raise InvalidInput(f"{path}: expected one column {name!r}, got {found}. The columns are {header}")
+                    raise InvalidInput(
+                        f"{path}: expected one column {name!r}, got {found}. The columns are {header}{_hint(header)}"
+                    )
             places = [header.index(name) for name in wanted]
             for row in reader:
                 if not row:  # a blank line, at the end of many files
@@ -181,6 +183,16 @@ def _read_rows(path: Path, wanted: list[str]) -> tuple[list[int], list[list[str]
     except (csv.Error, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path}: expected comma-separated text in UTF-8, got {error}") from error
     return lines, rows
+
+
+def _hint(header: list[str]) -> str:
+    """What is the matter with a first line that does not look like names between commas."""
+    for mark, said in ((";", "semicolons"), ("\t", "tabs")):
+        if len(header) == 1 and mark in header[0]:
+            return f". Their names are separated by {said}; write the table with commas, and with points in the numbers"
+    if header and all(_parse(name) is not None for name in header):
+        return ". The first line has numbers; put one with the names of the columns above it"
+    return ""
 
 
 def _number(text: str, name: str, line: int) -> float:

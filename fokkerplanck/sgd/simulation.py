@@ -181,7 +181,7 @@ def simulate(
                 save_checkpoint(checkpoint, state, settings)
                 saved = time.monotonic()
             if interrupted():
-                raise KeyboardInterrupt
+                raise KeyboardInterrupt(_interrupted(checkpoint, state.taken, burn_in + steps))
             kept = state.advance(setup, count, every=0 if file is None else every)
             if file is not None:
                 file.append(kept)
@@ -190,6 +190,12 @@ def simulate(
             save_checkpoint(checkpoint, state, settings)
     _blame_gradient(sgd, state)
     return _run(sgd, setup, state, state.without_lost(setup), steps, shorter)
+
+
+def _interrupted(checkpoint: str | Path | None, taken: int, steps: int) -> str:
+    stopped = f"SGD interrupted after {taken} of {steps} steps, the burn-in included"
+    kept = "none of it is kept" if checkpoint is None else f"saved in {checkpoint}, from where the same call goes on"
+    return f"{stopped}; {kept}"
 
 
 def check_counts(*, chains: int, steps: int, burn_in: int | None = None, groups: int = 32, every: int = 1) -> None:
