@@ -16,7 +16,7 @@ import xarray as xr
 
 import fokkerplanck as fp
 from fokkerplanck.progress import points_bar, points_text
-from fokkerplanck.studies import read, specification
+from fokkerplanck.studies import read
 from fokkerplanck.studies import store as stores
 from fokkerplanck.studies.identity import identity
 from fokkerplanck.studies.points import seed_of
@@ -153,6 +153,11 @@ def longer(problem):
     return {"p": xr.DataArray(np.ones(problem[1]), dims="x")}
 
 
+def sides(problem):
+    """Two arrays along one dimension, of different sizes at some points."""
+    return {"p": xr.DataArray(np.ones(2), dims="x"), "q": xr.DataArray(np.ones(problem[1]), dims="x")}
+
+
 def missing(problem):
     return {"a": 1.0} if problem[1] == 1 else {"b": 1.0}
 
@@ -166,6 +171,18 @@ def missing(problem):
         (lambda p: {"a": [1.0]} if p[1] == 1 else {"a": 2.0}, r"DataArray for 'a', got list. Label an array", 3),
         (lambda p: {"rate": 1.0} if p[1] == 1 else {"a": 2.0}, r"other names than \['rate'\]", 3),
         (lambda p: {"a": None} if p[1] == 1 else {"a": 2.0}, "DataArray for 'a', got NoneType", 3),
+        (lambda p: {"a/b" if p[1] == 1 else "a": 2.0}, "names without slashes .* got 'a/b'", 3),
+        (
+            lambda p: {"a": xr.DataArray(1.0, attrs={"by": object()} if p[1] == 1 else {})},
+            "attributes of 'a' that are",
+            3,
+        ),
+        (sides, "arrays that fit into one dataset", 3),
+        (
+            lambda p: {"a": 1.0, "b": xr.DataArray([1.0], {"a" if p[1] == 1 else "c": [2]})},
+            r"dimensions .* \['a'\] for",
+            3,
+        ),
     ],
 )
 def test_values_that_do_not_fit_are_failures_of_their_points(measure, text, failures):
@@ -247,6 +264,23 @@ def test_a_writer_that_dies_between_two_writes_leaves_no_point_done_without_its_
     assert left.total.where(left.status == DONE, 0.0).notnull().all()
     whole = fp.study(pair, GRID, numbers, store=store, workers=0)
     np.testing.assert_array_equal(whole.total, [[2, 3], [3, 4], [4, 5]])
+
+
+def test_a_writer_that_dies_between_the_columns_of_the_first_point_leaves_a_store_to_go_on_with(store, monkeypatch):
+    column = stores.Store._column
+
+    def dies(self, name, *arguments, **named):
+        if name == "even":
+            raise SystemExit("killed")
+        return column(self, name, *arguments, **named)
+
+    monkeypatch.setattr(stores.Store, "_column", dies)
+    with pytest.raises(SystemExit):
+        fp.study(pair, GRID, numbers, store=store, workers=0)
+    monkeypatch.undo()
+    assert "total" in read(store)
+    found = fp.study(pair, GRID, numbers, store=store, workers=0)
+    np.testing.assert_array_equal(found.total, [[2, 3], [3, 4], [4, 5]])
 
 
 def test_a_writer_that_dies_while_points_are_entered_leaves_a_store_to_go_on_with(store, monkeypatch):
@@ -349,6 +383,16 @@ def test_identities_see_texts_defaults_and_what_is_enclosed():
         ),
         ({"parameters": 3}, "values for each name"),
         (
+            {"parameters": {"status": [1]}, "build": lambda **point: 1},
+            "names .* other than point, status, .* got 'status'",
+        ),
+        (
+            {"parameters": {"a b": [1]}, "build": lambda **point: 1},
+            "names that a function's arguments can have, .* 'a b'",
+        ),
+        ({"parameters": {"rate": ["slow", 2.0], "batch": [1]}}, "either words or numbers for rate"),
+        ({"parameters": {"rate": np.array([2**63], np.uint64), "batch": [1]}}, "a list of numbers, .* for rate"),
+        (
             {"parameters": {"rate": [1.0]}},
             r"build: .* can be called with \(rate\): missing a required argument: 'batch'",
         ),
@@ -388,74 +432,3 @@ def test_the_bar_says_what_is_done_what_failed_and_when_it_ends(capsys):
 
 
 # --- from a file -----------------------------------------------------------------------------------------------------
-
-FILE = """
-title = "Two temperatures"
-case = "label-noise-1d"
-measure = ["moments", "fields"]
-[parameters]
-temperature = {values = [0.05, 0.1], units = "time"}
-half = [0.5]
-[settings]
-spread = "$half"
-[solve]
-shape = [64]
-"""
-
-
-def test_a_file_names_a_case_parameters_and_measurements(tmp_path):
-    path = tmp_path / "two.toml"
-    path.write_text(FILE)
-    found = specification(path).run(workers=0)
-    assert found.attrs["title"] == "Two temperatures"
-    assert found.temperature.attrs == {"units": "time"}
-    for temperature in (0.05, 0.1):  # Student's law, whose variance is known
-        case = fp.cases.get("label-noise-1d", temperature=temperature, spread=0.5)
-        here = found.sel(temperature=temperature, half=0.5)
-        assert here.spread.item() == pytest.approx(case.exact.scalars["variance"], rel=2e-3)  # of 64 cells
-    assert found.density.sizes == {"temperature": 2, "half": 1, "cell_x": 64}
-
-
-@pytest.mark.parametrize(
-    ("change", "text"),
-    [
-        (('case = "label-noise-1d"', ""), "two.toml: expected the key 'case'"),
-        (("label-noise-1d", "label"), "expected the name of a case"),
-        (('"fields"', '"colour"'), "measure: expected some of moments, .*; got 'colour'"),
-        (('"fields"', '"simulation"'), "seed: expected a whole number if, and only if"),
-        (("title", "titel"), "expected keys among title, .*; got 'titel'"),
-        (("[solve]", "[solve"), "expected TOML in"),
-        (("$half", "$third"), r"a parameter after \$, one of temperature, half; got '\$third'"),
-        (("temperature =", "heat ="), "expected parameters of 'label-noise-1d', .*; got .*heat"),
-        (("[parameters]", "[points]"), r"lists of equal length, got \[2, 1\]"),
-        (("[0.5]", "0.5"), "half: expected a list, or a table with values"),
-    ],
-)
-def test_a_file_that_does_not_fit_is_refused_with_its_name(tmp_path, change, text):
-    path = tmp_path / "two.toml"
-    path.write_text(FILE.replace(*change))
-    with pytest.raises(fp.InvalidInput, match=text):
-        specification(path)
-
-
-def test_those_that_are_shipped_can_be_read_and_the_first_point_of_each_be_built():
-    assert set(fp.studies.names()) == {"diffusion-limit", "label-noise", "sampling", "scaling-law"}
-    for name in fp.studies.names():
-        found = specification(name)
-        points = list(fp.studies.points.Points.of(found.parameters))
-        assert found.work(**points[0]).case.name == found.case
-        assert found.question.endswith("?")
-
-
-def test_the_scaling_law_fails_as_the_paper_says():
-    """Exact second moments: at a given η/B they grow with η, by ηtr(H)/2 and more, and the linear theory does not see it."""
-    ready = specification("scaling-law")
-    held = fp.study(ready.work, ready.parameters[:7:2], ready.measured, workers=0)  # η/B = 0.005
-    assert np.ptp(held.linear_spread.values) < 1e-12
-    excess = (held.chain_spread / held.linear_spread - 1.0).values
-    assert (np.diff(excess) > 0.0).all()
-    slope = (excess[1] - excess[0]) / (held.learning_rate.values[1] - held.learning_rate.values[0])
-    hessian = fp.cases.get("diabetes").sgd.model.hessian(np.zeros(2))
-    assert slope == pytest.approx(
-        0.5 * np.linalg.eigvalsh(hessian)[-1], rel=0.5
-    )  # between the halves of both curvatures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -14,12 +15,10 @@ import xarray as xr
 
 from ..errors import InvalidInput
 from ..measured import Measured
-from .points import Point
+from .points import RESERVED, Point
 
 Build = Callable[..., Any]
 Measure = Callable[..., Mapping[str, Any]]
-
-RESERVED = ("point", "status", "failure", "remark", "seconds")
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +79,34 @@ def _labelled(found: Any, parameters: tuple[str, ...]) -> dict[str, xr.DataArray
             raise InvalidInput(
                 f"measure: expected other names than {sorted(taken)}, which the study uses itself; rename them"
             )
+        _check_storable(name, array)
+    try:
+        xr.align(*values.values(), join="exact")
+    except ValueError as error:
+        raise InvalidInput(f"measure: expected arrays that fit into one dataset, got {error}") from error
+    mixed = sorted({str(dim) for array in values.values() for dim in array.dims} & set(values))
+    if mixed:
+        raise InvalidInput(
+            f"measure: expected other names for dimensions than for what is measured, got {mixed} for both"
+        )
     return values
+
+
+def _check_storable(name: Any, array: xr.DataArray) -> None:
+    """Refuse names that are no names of a file, and attributes that JSON cannot write."""
+    for each in (name, *array.dims):
+        if not isinstance(each, str) or not each or each.startswith((".", "__")) or set(each) & set("/\\\0"):
+            raise InvalidInput(
+                f"measure: expected names without slashes that begin with neither '.' nor '__', as each gets a directory; got "
+                f"{each!r}"
+            )
+    for labelled in (array, *array.coords.values()):
+        try:
+            json.dumps(dict(labelled.attrs))
+        except (TypeError, ValueError) as error:
+            raise InvalidInput(
+                f"measure: expected attributes of {name!r} that are words and numbers, got {labelled.attrs}: {error}"
+            ) from error
 
 
 def _array(name: str, value: Any) -> xr.DataArray:

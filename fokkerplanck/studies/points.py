@@ -17,6 +17,7 @@ from ..errors import InvalidInput
 Parameters = Mapping[str, ArrayLike] | Sequence[Mapping[str, Any]]
 Point = dict[str, Any]
 
+RESERVED = ("point", "status", "failure", "remark", "seconds")  # names that the study uses itself
 KINDS = {"f": "numbers", "i": "whole numbers", "b": "true or false", "U": "words"}
 
 
@@ -64,6 +65,12 @@ class Points:
     def _checked(self) -> Points:
         if not len(self):
             raise InvalidInput("parameters: expected at least one point with at least one parameter, got none")
+        for name in self.names:
+            if name in RESERVED or not name.isidentifier():
+                raise InvalidInput(
+                    f"parameters: expected names that a function's arguments can have, other than {', '.join(RESERVED)}, "
+                    f"which the study uses itself; got {name!r}"
+                )
         seen: set[tuple[Any, ...]] = set()
         for key in self.values():
             if key in seen:
@@ -97,7 +104,10 @@ class Points:
 
 def _values(name: str, given: Any) -> NDArray[Any]:
     values = np.asarray(given)
-    if values.dtype.kind == "u":
+    kinds = {isinstance(value, str) for value in given} if values.dtype.kind == "U" else {True}
+    if kinds != {True}:
+        raise InvalidInput(f"parameters: expected either words or numbers for {name}, got {given!r}")
+    if values.dtype.kind == "u" and values.size and values.max() <= np.iinfo(np.int64).max:
         values = values.astype(np.int64)
     if values.ndim != 1 or values.dtype.kind not in KINDS or not values.size:
         raise InvalidInput(

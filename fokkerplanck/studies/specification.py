@@ -144,10 +144,10 @@ def specification(source: str | Path) -> Specification:
     ready = str(source) in names()
     if not ready and not path.is_file():
         raise InvalidInput(f"study: expected a TOML file, or one of {', '.join(names())}; got {str(source)!r}")
-    text = (_ready() / f"{source}.toml" if ready else path).read_text(encoding="utf-8")
+    file = _ready() / f"{source}.toml" if ready else path
     try:
-        said = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        said = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidInput(f"study: expected TOML in {source}, got {error}") from error
     try:
         return _read(str(source) if ready else path.stem, said)
@@ -166,8 +166,8 @@ def _read(name: str, said: Mapping[str, Any]) -> Specification:
             raise InvalidInput(f"expected the key {key!r}, got none")
     if ("parameters" in said) == ("points" in said):
         raise InvalidInput("expected either a table [parameters], all combinations, or [points], lists taken together")
-    for wanted in said["measure"]:
-        if wanted not in MEASUREMENTS:
+    for wanted in said["measure"] or [None]:
+        if not isinstance(wanted, str) or wanted not in MEASUREMENTS:
             raise InvalidInput(f"measure: expected some of {', '.join(MEASUREMENTS)}; got {wanted!r}")
     if ("seed" in said) != any(wanted in SIMULATED for wanted in said["measure"]):
         raise InvalidInput("seed: expected a whole number if, and only if, something simulated is measured")

@@ -74,8 +74,12 @@ class Store:
                 raise InvalidInput(f"store: expected a study in {self.path}, got a Zarr group of something else")
             self.group.update_attributes({**provenance(), ABOUT: json.dumps(dict(key))})
         self.columns: dict[str, Any] = dict(self.group.arrays())
+        if key is None and not set(BOOKS) <= set(self.columns):
+            raise InvalidInput(f"store: expected points in {self.path}, got none yet")
         for name, (dtype, blank, own) in BOOKS.items():
             self._column(name, dtype, blank, attributes=own)
+        if key is not None and not (self.columns["status"][:] == DONE).any():
+            self._begin_anew()
         self.pending: list[Outcome] = []
         self.written = time.monotonic()
 
@@ -226,6 +230,11 @@ class Store:
                         "Solve in the same box, or leave the coordinate out and give it as a field of its own",
                     )
         return ""
+
+    def _begin_anew(self) -> None:
+        """Delete the columns of quantities: without a point that has any, they may be some of those it would have had."""
+        for name in set(self.columns) - {*BOOKS, *self.parameters}:
+            del self.group[name], self.columns[name]
 
     def _new(self, name: str, array: xr.DataArray) -> None:
         """Make the column of a quantity, and the coordinates of its dimensions."""

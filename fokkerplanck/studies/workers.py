@@ -18,7 +18,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_
 # By default memory goes back to the system at once, and comes from it again page by page for every array: a solve on 128² cells
 # takes twice as long.
 TRIMMING = "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_"
-ANSWER = 30.0  # seconds that a scheduler has to answer
+ANSWER = 10.0  # seconds that a scheduler has to answer: one that runs does so within one
 LOST = "study: expected a scheduler that stays until the end, got none any more. What had finished is in the store; call again"
 
 
