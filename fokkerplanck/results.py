@@ -161,7 +161,7 @@ class Solution:
         Raises
         ------
         InvalidInput
-            If something of the solution is missing, or has another shape than its grid.
+            If something of the solution is missing, has another shape than its grid, or was edited so that it is no density.
 
         Examples
         --------
@@ -189,7 +189,9 @@ class Solution:
             phi, flux, force = _fields(dataset, grid, "")
             errors = meta["error"], meta["current_error"]
             return cls(grid, names, phi, flux, force, *errors, meta["diagnostics"], tuple(coarser), check)
-        except (KeyError, ValueError) as error:
+        except InvalidInput:
+            raise
+        except (KeyError, ValueError, TypeError) as error:
             raise InvalidInput(
                 f"expected a file written by Solution.save or a run, or a dataset of Solution.to_dataset, got one without "
                 f"{error}"
@@ -231,6 +233,13 @@ def _fields(dataset: xr.Dataset, grid: Grid, suffix: str) -> tuple[Array, FaceFi
     flux = [_values(dataset, f"flux_{a}{suffix}", grid.face_shape(a)) for a in range(grid.dim)]
     name = f"force{suffix}"
     force = _values(dataset, name, (grid.dim, *grid.shape)) if name in dataset else None
+    total = float((np.exp(log_density) * grid.cell_volumes).sum())
+    if not abs(total - 1.0) < 1e-4:  # also in single precision: 6e-8 of ln p, down to −700; nan is none either
+        raise InvalidInput(
+            f"expected a density whose integral is 1 in log_density{suffix}, got {total:.9g}. Restore it as it was made"
+        )
+    if not all(np.isfinite(values).all() for values in flux):
+        raise InvalidInput(f"expected finite currents in flux_…{suffix}, got some that are not")
     return -log_density, FaceField(grid, tuple(flux)), force
 
 

@@ -124,6 +124,27 @@ def test_a_part_of_a_dataset_is_no_solution(sol):
         fp.Solution.from_dataset(sol.to_dataset().drop_vars("flux_1"))
 
 
+def test_an_edited_dataset_that_is_no_density_any_more_is_refused(sol):
+    def edited(name, change):
+        dataset = sol.to_dataset().copy(deep=True)
+        dataset[name].values[16, 24] += change
+        return dataset
+
+    for name, change, text in (
+        ("log_density", np.nan, "integral is 1 in log_density, got nan"),
+        ("log_density", 30.0, "integral is 1 in log_density, got"),
+        ("flux_0", np.inf, "finite currents in flux"),
+    ):
+        with pytest.raises(fp.InvalidInput, match=text):
+            fp.Solution.from_dataset(edited(name, change))
+    for words in ("[]", 5, "{bad"):
+        with pytest.raises(fp.InvalidInput, match=r"a dataset of Solution\.to_dataset, got one without"):
+            fp.Solution.from_dataset(sol.to_dataset().assign_attrs(solution=words))
+    kept = sol.to_dataset().map(lambda values: values.astype(np.float32) if values.dtype == float else values)
+    single = fp.Solution.from_dataset(kept.assign_attrs(sol.to_dataset().attrs))
+    np.testing.assert_allclose(single.mean, sol.mean, atol=1e-5)
+
+
 def test_half_a_file_never_replaces_a_good_one(tmp_path):
     target = tmp_path / "result.txt"
     target.write_text("good")
