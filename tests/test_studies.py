@@ -411,6 +411,13 @@ def test_arguments_that_do_not_fit_are_refused_before_any_work(arguments, text):
         fp.study(given.pop("build"), given.pop("parameters"), given.pop("measure"), **given)
 
 
+def test_a_directory_with_other_files_is_left_alone(tmp_path):
+    (tmp_path / "letter").touch()
+    with pytest.raises(fp.InvalidInput, match=r"a new directory or one with a study, got .* other files"):
+        fp.study(pair, GRID, numbers, store=tmp_path, workers=0)
+    assert [path.name for path in tmp_path.iterdir()] == ["letter"]
+
+
 def test_reading_what_is_no_study(tmp_path):
     with pytest.raises(fp.InvalidInput, match="a directory with a study, got none"):
         read(tmp_path / "no.zarr")

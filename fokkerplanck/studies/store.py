@@ -306,6 +306,9 @@ def _group(path: str | Path | None, *, new: bool) -> Any:
         return zarr.open_group(zarr.storage.MemoryStore(), mode="a", zarr_format=3)
     if not new and not Path(path).is_dir():
         raise InvalidInput(f"store: expected a directory with a study, got none at {path}")
+    here = Path(path)
+    if new and here.is_dir() and not (here / "zarr.json").exists() and any(here.iterdir()):
+        raise InvalidInput(f"store: expected a new directory or one with a study, got {here}, which has other files")
     try:
         return zarr.open_group(path, mode="a" if new else "r", zarr_format=3)
     except (FileNotFoundError, FileExistsError, NotADirectoryError, zarr.errors.ContainsArrayError) as error:
