@@ -96,6 +96,8 @@ def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
     target = Path(path)
     if not target.parent.is_dir():
         raise InvalidInput(f"expected an existing directory to write {target.name} into, got {target.parent}")
+    if target.is_dir():
+        raise InvalidInput(f"expected the path of a file, got the directory {target}")
     handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent)
     os.close(handle)
     temporary = Path(name)

@@ -145,6 +145,11 @@ def test_an_edited_dataset_that_is_no_density_any_more_is_refused(sol):
     np.testing.assert_allclose(single.mean, sol.mean, atol=1e-5)
 
 
+def test_a_directory_is_no_file_to_write(sol, tmp_path):
+    with pytest.raises(fp.InvalidInput, match="the path of a file, got the directory"):
+        sol.save(tmp_path)
+
+
 def test_half_a_file_never_replaces_a_good_one(tmp_path):
     target = tmp_path / "result.txt"
     target.write_text("good")
