@@ -132,6 +132,8 @@ def sampled(
     InvalidInput
     """
     try:
+        if np.iscomplexobj(values):
+            raise TypeError("complex numbers")
         given = np.array(values, dtype=float)
     except (TypeError, ValueError) as error:
         raise InvalidInput(f"{name}: expected an array of real numbers, got {values!r:.80}") from error

@@ -132,6 +132,7 @@ def test_one_dimension_three_dimensions_constants_and_interpretations():
         ({"points": [np.zeros((4, 4))]}, r"points: expected one increasing array per axis, .* got shapes \[\(4, 4\)\]"),
         ({"drift": np.zeros(4)}, r"drift: expected samples of shape \(1, 4\), components first .*, got \(4,\)"),
         ({"drift": [["a"] * 4]}, "drift: expected an array of real numbers"),
+        ({"drift": [[1j] * 4]}, "drift: expected an array of real numbers"),
         ({"drift": [[0, 0, np.nan, 0]]}, r"drift: expected finite samples, got nan at index \(0, 2\)"),
         ({"periodic": True}, "drift: expected the same samples at both ends of the periodic axis 0, .* differ by 3"),
         ({"periodic": [True, False]}, r"periodic: expected True or False, or one of them per axis \(1 here\)"),
