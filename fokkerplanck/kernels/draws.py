@@ -95,7 +95,7 @@ def draw_samples(
         for k in range(size * LANES):
             out[k] = np.uint32((np.uint64(out[k]) * choices) >> U32)
         return
-    for lane in range(chosen.size, LANES):  # idle ones draw the first sample, which there is
+    for lane in range(chosen.size, LANES):  # idle ones walk along: 32 bits would be a row beyond the data
         for k in range(lane, size * LANES, LANES):
             out[k] = 0
     for lane in range(chosen.size):
@@ -111,9 +111,6 @@ def draw_samples(
             out[k] = drawn
             at += 1
         position[c] = at
-    for lane in range(chosen.size, LANES):  # they walk along: what is left of 32 bits would be a row beyond the data
-        for k in range(lane, size * LANES, LANES):
-            out[k] = 0
 
 
 @njit(**OPTIONS)
