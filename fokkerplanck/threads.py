@@ -1,9 +1,11 @@
-"""Work on large grids shared between two threads: kernels plane by plane, NumPy's in pieces that stay in the cache."""
+"""Work shared between threads: chains piece by piece; on large grids kernels plane by plane, NumPy's in pieces that stay in
+the cache."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextvars import copy_context
 from functools import lru_cache, partial
 from typing import Any, TypeVar
@@ -22,19 +24,44 @@ PIECE = (
 
 def workers(cells: int) -> int:
     """Threads for a transform of so many cells."""
-    return 2 if cells >= WORTH_SHARING and _helper() is not None else 1
+    return 2 if cells >= WORTH_SHARING and _helpers() is not None else 1
 
 
 @lru_cache(maxsize=1)
-def _helper() -> ThreadPoolExecutor | None:
+def _helpers() -> ThreadPoolExecutor | None:
+    """Threads beside the caller's, for the life of the process: to start one takes as long as a tenth of a small simulation."""
     from numba import config  # all cores, unless NUMBA_NUM_THREADS is less, as where several processes share them
 
-    return ThreadPoolExecutor(1, "fokkerplanck") if config.NUMBA_NUM_THREADS > 1 else None
+    more = config.NUMBA_NUM_THREADS - 1
+    return ThreadPoolExecutor(more, "fokkerplanck") if more > 0 else None
+
+
+if hasattr(os, "register_at_fork"):  # a child of fork has no threads but its own: it would wait for these for ever
+    os.register_at_fork(after_in_child=_helpers.cache_clear)
+
+
+def each(work: Callable[[T], object], pieces: Sequence[T], threads: int) -> None:
+    """Call ``work`` on every piece, on at most so many threads, of which each takes the next piece that is left."""
+    helpers = _helpers()
+    left = iter(pieces)
+
+    def some() -> None:
+        for piece in left:
+            work(piece)
+
+    more = 0 if helpers is None else min(threads, len(pieces)) - 1
+    others = [helpers.submit(some) for _ in range(more)] if helpers is not None else []
+    try:
+        some()
+    finally:
+        wait(others)
+    for other in others:
+        other.result()
 
 
 def in_planes(kernel: Callable[..., None], planes: int, cells: int, *arguments: Any) -> None:
     """Call ``kernel(*arguments, start, stop)`` on ranges that cover ``planes``; the kernel may write to its own only."""
-    helper = _helper() if cells >= WORTH_SHARING else None
+    helper = _helpers() if cells >= WORTH_SHARING else None
     if helper is None or planes < 2:
         kernel(*arguments, 0, planes)
         return

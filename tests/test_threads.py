@@ -1,5 +1,7 @@
 """Work shared between two threads: the same numbers as without, in the same order, with the caller's settings."""
 
+import os
+import signal
 import threading
 
 import numpy as np
@@ -9,7 +11,7 @@ from fokkerplanck import Box, DiffusionProcess, FaceField, Grid, Sinh
 from fokkerplanck import threads as threads_module
 from fokkerplanck.kernels import along, high_order
 from fokkerplanck.poisson import divergence_free, without_gradient
-from fokkerplanck.threads import PIECE, in_pieces, shared, summed
+from fokkerplanck.threads import PIECE, each, in_pieces, shared, summed
 
 RNG = np.random.default_rng(2207)
 
@@ -32,7 +34,7 @@ def test_sums_do_not_depend_on_the_number_of_threads(monkeypatch):
     values = RNG.normal(size=(900, 500))
     total = lambda: summed(lambda rows: float(np.sum(np.exp(values[rows]))), *values.shape[:1], values.size)  # noqa: E731
     two = total()
-    monkeypatch.setattr(threads_module, "_helper", lambda: None)
+    monkeypatch.setattr(threads_module, "_helpers", lambda: None)
     assert total() == two
 
 
@@ -57,7 +59,40 @@ def test_the_other_thread_has_the_settings_of_the_caller_and_its_errors_arrive()
         assert all(np.isinf(part).all() for part in in_pieces(divide, 1000, zeros.size))
     with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
         in_pieces(divide, 1000, zeros.size)
-    assert len(names) == (1 if threads_module._helper() is None else 2)
+    assert len(names) == (1 if threads_module._helpers() is None else 2)
+
+
+def test_each_piece_is_worked_once_whatever_the_number_of_threads():
+    for threads in (1, 2, 5):
+        seen = []
+        each(seen.append, range(40), threads)
+        assert sorted(seen) == list(range(40))
+    each(seen.append, [], 2)
+    assert len(seen) == 40
+
+
+def test_an_error_in_a_piece_arrives():
+    def work(piece):
+        if piece == 11:
+            raise ValueError("eleven")
+
+    with pytest.raises(ValueError, match="eleven"):
+        each(work, range(20), 2)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings(
+    "ignore:.*multi-threaded.*fork:DeprecationWarning"
+)  # of Python 3.12 and later: what is tested
+def test_a_forked_child_has_threads_of_its_own():
+    work = lambda: summed(lambda rows: float(rows.stop - rows.start), 1000, 10**6)  # noqa: E731
+    assert work() == 1000.0  # the helpers are there now
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)  # waiting for threads that did not come along would last for ever
+        each(lambda piece: None, range(8), 2)
+        os._exit(0 if work() == 1000.0 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 WALLS, RINGS = "reflecting", "periodic"

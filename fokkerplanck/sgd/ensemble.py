@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +15,7 @@ from ..kernels.chain_state import Cells, Chains, Rule
 from ..kernels.chains import advance
 from ..kernels.lanes import LANES
 from ..kernels.streams import seed_streams
+from ..threads import each
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -231,10 +231,4 @@ def pieces_of(bounds: Ints) -> list[Ints]:
 def shared(work: Callable[[Ints], None], pieces: list[Ints]) -> None:
     """Call ``work`` on every piece, on as many threads as Numba uses: kernels release the interpreter's lock."""
     work(pieces[0][:0])  # on nothing, because it may have to be compiled
-    threads = min(numba.get_num_threads(), len(pieces))
-    if threads < 2:
-        for piece in pieces:
-            work(piece)
-        return
-    with ThreadPoolExecutor(threads, "fokkerplanck") as pool:
-        list(pool.map(work, pieces))
+    each(work, pieces, numba.get_num_threads())
