@@ -106,7 +106,9 @@ class NonEquilibrium:
         ]
 
     def __repr__(self) -> str:
-        return "\n".join(f"{label:20}{value}" for label, value in self.rows())
+        rows = self.rows()
+        width = max(18, *(len(label) for label, _ in rows)) + 2
+        return "\n".join(f"{label:{width}}{value}" for label, value in rows)
 
 
 def nonequilibrium(solution: Solution, *, loss: Callable[[Array], Any] | None = None) -> NonEquilibrium:

@@ -102,6 +102,11 @@ def formulas(
             f"from_sympy: expected the package sympy, which cannot be imported ({error}). pip install "
             "'fokkerplanck[symbolic]', or give the coefficients as functions"
         ) from error
+    for name, given in (("drift", drift), ("symbols", symbols)):
+        if not hasattr(given, "__iter__"):
+            raise InvalidInput(
+                f"{name}: expected a sequence with one entry per state variable, got {given!r} alone; try [{given}]"
+            )
     x = tuple(symbols)
     d = len(x)
     if not d or not all(isinstance(s, sympy.Symbol) for s in x) or len(set(x)) != d:

@@ -58,6 +58,7 @@ def test_units_and_place_do_not_matter():
         (np.r_[box.lower, box.upper] - shift) / scale, np.r_[wells.box.lower, wells.box.upper], rtol=0.05
     )
     np.testing.assert_allclose(np.sort(wells.attractors.ravel()), [-1, 1], atol=1e-8)
+    assert wells.reason.startswith("2 attractors with the linearised noise about them")
 
 
 def maier_stein(x):

@@ -112,6 +112,8 @@ def test_decimal_numbers_in_formulas_are_what_they_stand_for():
     ("arguments", "options", "message"),
     [
         (([-X, -Y], 1), {"symbols": (X, X)}, "symbols: expected different SymPy symbols"),
+        ((-X, 1), {"symbols": [X]}, r"drift: expected a sequence .*, got -x alone; try \[-x\]"),
+        (([-X], 1), {"symbols": X}, r"symbols: expected a sequence .*, got x alone; try \[x\]"),
         (([-X, -Y * Z], 1), {"symbols": (X, Y)}, "expected formulas in x, y only, got z"),
         (([-X], 1), {"symbols": (X, Y)}, r"expected a drift of 2 formulas and a tensor of shape \(2, 2\)"),
         (([-X, -Y],), {"symbols": (X, Y)}, r"expected either diffusion \(D\) or noise \(σ\), got neither"),

@@ -87,6 +87,12 @@ def test_numbers_on_stretched_axes_are_within_their_errors(curve):
         )  # which 16² cells, hardly converged, have their part in
 
 
+def test_numbers_stand_apart_from_the_longest_label():
+    process = fp.DiffusionProcess(lambda x: 0.7 - np.sin(x), 0.5, dim=1, names=("phase of the rotor",))
+    sol = fp.solve_stationary(process, fp.Box([0], [2 * np.pi], boundary="periodic"), shape=(32,))
+    assert "\nflux round phase of the rotor  0.05" in repr(fp.nonequilibrium(sol))
+
+
 def test_ring_carries_its_harmonic_flux_in_every_interpretation():
     for interpretation, flux in (("ito", 0.0293963367), ("isothermal", 0.0235375096), ("stratonovich", 0.0273307620)):
         numbers = fp.nonequilibrium(solved(ring(interpretation), 256))

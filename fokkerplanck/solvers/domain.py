@@ -164,7 +164,8 @@ def find_box(
     if failure is not None and (wide[1] - wide[0] > SPREAD * (upper - lower)).any():
         raise failure
     lower, upper = search.defined(*wide, low, high)
-    reason = f"{count}; a simulation about it reached 1/{BEYOND:g} as far, where coarse cells add too much noise"
+    it = "it" if len(points) == 1 else "them"
+    reason = f"{count}; a simulation about {it} reached 1/{BEYOND:g} as far, where coarse cells add too much noise"
     history = (*search.history, {"lower": lower.tolist(), "upper": upper.tolist()})
     return Domain(Box(lower, upper), points, {}, history, reason)
 
@@ -243,8 +244,9 @@ class _Search:
             self._check_tails(lower, upper, first)
             target = self._moved(lower, upper, profiles, strips)
             if np.array_equal(target, (lower, upper)):
+                it = "it" if len(points) == 1 else "them"
                 grown = "" if number == 0 else f", and {number} coarse solves that moved the walls"
-                reason = f"{count} with the linearised noise about it{grown}"
+                reason = f"{count} with the linearised noise about {it}{grown}"
                 return Domain(Box(lower, upper), points, masses, tuple(self.history), reason)
             moved = self.defined(*target, lower, upper)
             stuck = [
