@@ -4,7 +4,8 @@ from pathlib import Path
 
 import fokkerplanck as fp
 
-analysis = fp.analyse(fp.cases.get("breast-cancer")).simulated(rng=7)
-target = Path(__file__).parent / "_static" / "breast-cancer.png"
-analysis.figure().savefig(target, dpi=80, pil_kwargs={"optimize": True})
-print(f"{target.name}: {target.stat().st_size / 1000:.0f} kB")
+if __name__ == "__main__":
+    analysis = fp.analyse(fp.cases.get("breast-cancer")).simulated(rng=7)
+    target = Path(__file__).parent / "_static" / "breast-cancer.png"
+    analysis.figure().savefig(target, dpi=80, pil_kwargs={"optimize": True})
+    print(f"{target.name}: {target.stat().st_size / 1000:.0f} kB")

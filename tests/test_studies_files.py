@@ -86,3 +86,26 @@ def test_the_scaling_law_fails_as_the_paper_says():
     assert slope == pytest.approx(
         0.5 * np.linalg.eigvalsh(hessian)[-1], rel=0.5
     )  # between the halves of both curvatures
+
+
+def test_a_file_that_was_wrong_at_every_point_is_mended_and_run_again(tmp_path):
+    path, store = tmp_path / "two.toml", tmp_path / "two.zarr"
+    path.write_text(FILE.replace("shape = [64]", "shape = [64, 64]"))
+    with pytest.raises(fp.NotConverged, match="2 that failed"):
+        specification(path).run(store=store, workers=0)
+    path.write_text(FILE.replace("0.05, 0.1", "0.1, 0.2"))
+    found = specification(path).run(store=store, workers=0)
+    assert found.status.values.ravel().tolist() == [1, 1]
+    path.write_text(FILE.replace("shape = [64]", "shape = [32]"))
+    with pytest.raises(fp.InvalidInput, match="got those of another"):  # of this one there is something to lose
+        specification(path).run(store=store, workers=0)
+
+
+def test_currents_have_the_flux_round_a_periodic_axis(tmp_path):
+    path = tmp_path / "ring.toml"
+    path.write_text('case = "ring"\nmeasure = ["current"]\nparameters = {sine = [0.3]}\nsolve = {shape = [128]}')
+    found = specification(path).run(workers=0)
+    exact = fp.cases.get("ring", sine=0.3).exact.scalars["flux"]
+    (flux,) = [name for name in found if name.startswith("flux") and not name.endswith("error")]
+    assert abs(found[flux].item() - exact) <= 1e-3 * abs(exact)  # fourth order on 128 cells is far below
+    assert found[f"{flux}_error"].item() > 0

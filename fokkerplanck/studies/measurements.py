@@ -88,7 +88,8 @@ def moments(work: Work) -> Values:
 
 
 def current(work: Work) -> Values:
-    """Entropy production, ∫|J|, in the plane the area rate and what goes round the largest vortex; with numerical errors.
+    """Entropy production, ∫|J|, in the plane the area rate and what goes round the largest vortex, the flux round each periodic
+    axis, with numerical errors.
 
     Where vortices of both senses cancel, the area rate vanishes, and which of two alike is the largest is round-off: no sign.
     """
@@ -101,6 +102,8 @@ def current(work: Work) -> Values:
         "circulation": (found.circulation, "area rate", "state² / time"),
         "vortex": (vortex, "probability that goes round the largest vortex", "1 / time"),
     }
+    for axis, flux in found.harmonic.items():
+        numbers[f"flux_{axis}"] = (flux, f"flux round {axis}", "1 / time")
     values: Values = {}
     for name, (number, text, units) in numbers.items():
         if number is not None and np.ndim(number.value) == 0:

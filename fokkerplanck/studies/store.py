@@ -55,7 +55,7 @@ class Store:
     Raises
     ------
     InvalidInput
-        If there is something else at the path, or a study with another key; what differs is named.
+        If there is something else at the path, or a study with another key, of which points are done; what differs is named.
     """
 
     def __init__(
@@ -68,6 +68,11 @@ class Store:
         self.attributes = {} if attributes is None else attributes
         self.group = _group(path, new=key is not None)
         if ABOUT in self.group.attrs:
+            stored = json.loads(self.group.attrs[ABOUT])
+            if key is not None and key != stored and not _any_done(self.group):
+                for name in list(self.group.array_keys()):  # of another study, of which there is nothing to lose
+                    del self.group[name]
+                self.group.update_attributes({**provenance(), ABOUT: json.dumps(dict(key)), "coordinates": ""})
             _check_key(json.loads(self.group.attrs[ABOUT]), key, self.path)
         else:
             if key is None or len(self.group):
@@ -78,7 +83,7 @@ class Store:
             raise InvalidInput(f"store: expected points in {self.path}, got none yet")
         for name, (dtype, blank, own) in BOOKS.items():
             self._column(name, dtype, blank, attributes=own)
-        if key is not None and not (self.columns["status"][:] == DONE).any():
+        if key is not None and not _any_done(self.group):
             self._begin_anew()
         self.pending: list[Outcome] = []
         self.written = time.monotonic()
@@ -313,6 +318,10 @@ def _group(path: str | Path | None, *, new: bool) -> Any:
         return zarr.open_group(path, mode="a" if new else "r", zarr_format=3)
     except (FileNotFoundError, FileExistsError, NotADirectoryError, zarr.errors.ContainsArrayError) as error:
         raise InvalidInput(f"store: expected a path for a Zarr group, got {path}: {error}") from error
+
+
+def _any_done(group: Any) -> bool:
+    return "status" in group and bool((group["status"][:] == DONE).any())
 
 
 def _check_key(stored: dict[str, Any], key: Mapping[str, Any] | None, path: str) -> None:
