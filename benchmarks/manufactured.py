@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -350,8 +351,9 @@ class TurningTensor:
             size = np.exp(scale + self.logs[k] * spread)
             axis = [R[i][k] for i in range(dim)]
             for i in range(dim):
-                for j in range(dim):
-                    D[i, j] += size * axis[i] * axis[j]
+                longer = size * axis[i]
+                for j in range(i, dim):
+                    D[i, j] += longer * axis[j]
             along = sum(axis[j] * (scale_slope[j] + self.logs[k] * spread_slope[j]) for j in range(dim))
             for i in range(dim):
                 divergence[i] += size * axis[i] * along
@@ -361,13 +363,23 @@ class TurningTensor:
                 aside = sum(change[j] * slope[j] for j in range(dim))
                 for i in range(dim):
                     divergence[i] += size * (change[i] * ahead + axis[i] * aside)
+        for i, j in combinations(range(dim), 2):
+            D[j, i] = D[i, j]
         return D, divergence
 
     def _chain(self, turns: list[list[list[Array | float]]]) -> list[list[Array | float]]:
         R = self.frame.tolist()
         for turn in turns:
-            R = [[sum(row[m] * turn[m][k] for m in range(len(R))) for k in range(len(R))] for row in R]
+            R = [[_sum_of_products(row, [line[k] for line in turn]) for k in range(len(R))] for row in R]
         return R
+
+
+def _sum_of_products(one: list[Array | float], other: list[Array | float]) -> Array | float:
+    """Without the products of zeros, of which rotations in a plane are full."""
+    products = [
+        a * b for a, b in zip(one, other, strict=True) if not any(isinstance(f, float) and f == 0.0 for f in (a, b))
+    ]
+    return sum(products[1:], start=products[0]) if products else 0.0
 
 
 def _turn(first: int, angle: Array, dim: int) -> tuple[list[list[Array | float]], list[list[Array | float]]]:
