@@ -103,7 +103,7 @@ def formulas(
             "'fokkerplanck[symbolic]', or give the coefficients as functions"
         ) from error
     for name, given in (("drift", drift), ("symbols", symbols)):
-        if not hasattr(given, "__iter__"):
+        if not hasattr(given, "__iter__") and not isinstance(given, sympy.MatrixBase):  # which iterates by its items
             raise InvalidInput(
                 f"{name}: expected a sequence with one entry per state variable, got {given!r} alone; try [{given}]"
             )

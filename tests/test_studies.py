@@ -295,8 +295,10 @@ def test_a_writer_that_dies_while_points_are_entered_leaves_a_store_to_go_on_wit
 
 
 SCRIPT = """
-import os, sys, time
+import signal, sys, time
 import fokkerplanck as fp
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell switches off for what it starts in the background
 
 def slow(step):
     time.sleep(0.1)
