@@ -376,10 +376,8 @@ class TurningTensor:
 
 def _sum_of_products(one: list[Array | float], other: list[Array | float]) -> Array | float:
     """Without the products of zeros, of which rotations in a plane are full."""
-    products = [
-        a * b for a, b in zip(one, other, strict=True) if not any(isinstance(f, float) and f == 0.0 for f in (a, b))
-    ]
-    return sum(products[1:], start=products[0]) if products else 0.0
+    zero = lambda f: isinstance(f, float) and f == 0.0  # noqa: E731
+    return sum((a * b for a, b in zip(one, other, strict=True) if not (zero(a) or zero(b))), start=0.0)
 
 
 def _turn(first: int, angle: Array, dim: int) -> tuple[list[list[Array | float]], list[list[Array | float]]]:
