@@ -19,6 +19,7 @@ from .operators import difference_scale
 from .process import DiffusionProcess
 from .results import Solution
 from .solvers.transfer import restrict_cells
+from .threads import one_blas_thread
 
 MASS = 1e-6  # by which a given density may miss 1
 
@@ -61,6 +62,7 @@ class EntropySplit:
         return f"entropy production {self.total} = housekeeping {self.housekeeping} + excess {self.excess}"
 
 
+@one_blas_thread()
 def entropy_split(
     process: DiffusionProcess, density: Solution | ArrayLike | xr.DataArray, grid: Grid | None = None
 ) -> EntropySplit:
@@ -151,6 +153,7 @@ def entropy_split(
     )
 
 
+@one_blas_thread()
 def drift_split(
     process: DiffusionProcess, density: Solution | ArrayLike | xr.DataArray, grid: Grid | None = None
 ) -> xr.Dataset:

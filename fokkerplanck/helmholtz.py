@@ -16,6 +16,7 @@ from .fields import EdgeField, FaceField
 from .grid import Array, Grid
 from .poisson import vector_potential, without_gradient
 from .results import Solution
+from .threads import one_blas_thread
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -201,6 +202,7 @@ def _labelled(values: Array, coordinates: dict[str, Any], long_name: str, units:
     return xr.DataArray(values, dims=tuple(coordinates), coords=coordinates, attrs=attributes)
 
 
+@one_blas_thread()
 def helmholtz(field: Solution | FaceField, *, names: Sequence[str] | None = None) -> HelmholtzSplit:
     r"""Split a vector field into gradient, curl and harmonic part.
 

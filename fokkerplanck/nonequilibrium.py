@@ -18,6 +18,7 @@ from .grid import Array, Grid
 from .helmholtz import helmholtz
 from .measured import Measured, measure
 from .results import Solution
+from .threads import one_blas_thread
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -111,6 +112,7 @@ class NonEquilibrium:
         return "\n".join(f"{label:{width}}{value}" for label, value in rows)
 
 
+@one_blas_thread()
 def nonequilibrium(solution: Solution, *, loss: Callable[[Array], Any] | None = None) -> NonEquilibrium:
     r"""Entropy production, circulation, ∫|J|, the largest vortex, fluxes round periodic axes, and what J follows.
 
@@ -185,6 +187,7 @@ def _harmonic(solution: Solution, *, axis: int) -> float:
     return currents.harmonic_flux(solution.flux, axis)
 
 
+@one_blas_thread()
 def entropy_production(solution: Solution) -> Measured:
     """∫ J·ω per unit time, in units of k_B, with its error.
 
@@ -360,6 +363,7 @@ def _extremum(grid: Grid, psi: Array, node: tuple[int, int], reach: int) -> tupl
     return float(-best_fit.fun * top), float(at[0]), float(at[1])
 
 
+@one_blas_thread()
 def cycle_affinity(solution: Solution, loop: ArrayLike | Sequence[Sequence[float]]) -> Measured:
     r"""Affinity of a cycle, :math:`\oint\omega\cdot dx`: the entropy that going once round a closed polygon produces.
 

@@ -1,13 +1,15 @@
 """Work shared between threads: chains piece by piece; on large grids kernels plane by plane, NumPy's in pieces that stay in
-the cache."""
+the cache; and one thread for BLAS meanwhile."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from contextvars import copy_context
 from functools import lru_cache, partial
+from threading import Lock
 from typing import Any, TypeVar
 
 import numpy as np
@@ -107,3 +109,32 @@ def shared(function: Callable[..., Any], *arguments: Any, out: Array | None = No
 
     in_pieces(piece, target.shape[0], target.size)
     return target
+
+
+_blas = Lock()
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Around a computation, or as ``@one_blas_thread()`` on its function; the caller's number is put back.
+
+    A product of 256² arrays is done before a second thread has woken up: with two the Helmholtz decomposition takes twice as
+    long. The number belongs to the process: only the outermost call, or of several that overlap the first, sets it.
+    """
+    if not _blas.acquire(blocking=False):
+        yield
+        return
+    try:
+        with _libraries().limit(limits=1, user_api="blas"):
+            yield
+    finally:
+        _blas.release()
+
+
+@lru_cache(maxsize=1)
+def _libraries() -> Any:
+    """Those in memory, among them NumPy's and SciPy's; to look for them takes some milliseconds, so once."""
+    import scipy.linalg  # noqa: F401  loads SciPy's
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

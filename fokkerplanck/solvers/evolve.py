@@ -20,6 +20,7 @@ from ..errors import InvalidInput, NotConverged
 from ..grid import Array, Grid
 from ..process import DiffusionProcess
 from ..progress import progress_bar
+from ..threads import one_blas_thread
 from .chain import elimination_order, factorised
 from .generator import generator
 
@@ -35,6 +36,7 @@ MASS = 1e-6  # by which a given density may miss 1: it then was meant to be one,
 Start = ArrayLike | Callable[[Array], Any]
 
 
+@one_blas_thread()
 def evolve(
     process: DiffusionProcess,
     grid: Grid,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidInput, NotConverged
 from ..grid import Array, Grid
+from ..threads import one_blas_thread
 from .chain import LEAK, checked, log_stationary, pinned, torn
 
 Complex = NDArray[np.complex128]
@@ -60,6 +61,7 @@ class RelaxationModes:
         return "<RelaxationModes: " + ", ".join(f"{rate:.4g}" for rate in self.rates) + ">"
 
 
+@one_blas_thread()
 def relaxation_modes(generator: Any, k: int, *, grid: Grid | None = None) -> RelaxationModes:
     r"""The k rates of smallest modulus at which a Markov chain relaxes, with their modes: :math:`G r = -\lambda r`.
 

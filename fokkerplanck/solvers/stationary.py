@@ -17,6 +17,7 @@ from ..operators import physical_flux
 from ..process import DiffusionProcess
 from ..progress import progress_bar
 from ..results import Solution
+from ..threads import one_blas_thread
 from .barriers import misplaced
 from .domain import check_box, find_box
 from .fipy_reference import solve_fipy
@@ -38,6 +39,7 @@ METHODS = tuple(LARGEST_GRID)
 LINEAR_SOLVERS = ("auto", "direct", "multigrid", "pardiso")
 
 
+@one_blas_thread()
 def solve_stationary(
     process: DiffusionProcess,
     box: Box | None = None,
