@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
-from ..cases import Case
 from ..compare import compare
 from ..errors import InvalidInput
 from ..measured import Measured
 from ..nonequilibrium import nonequilibrium
-from ..results import Solution
-from ..sgd import SGD, Run
 from ..solvers.stationary import solve_stationary
+
+if TYPE_CHECKING:
+    from ..cases import Case
+    from ..results import Solution
+    from ..sgd import SGD, Run
 
 Values = dict[str, Any]
 

@@ -10,14 +10,24 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from ..errors import InvalidInput, NotConverged
+from .forks import METHOD, environment, forks
 from .outcome import Build, Measure, Outcome, outcome
 from .points import Point
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-# By default memory goes back to the system at once, and comes from it again page by page for every array: a solve on 128² cells
-# takes twice as long.
-TRIMMING = "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_"
+DASK = {
+    # By default memory goes back to the system at once, and comes from it again page by page for every array: a solve on 128²
+    # cells takes twice as long.
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
+    # Looking at stacks 100 times a second, and at loops and memory nearly as often, takes a fifth of the processor from solves.
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "5s",
+    "distributed.worker.multiprocessing-method": METHOD,
+}
 ANSWER = 10.0  # seconds that a scheduler has to answer: one that runs does so within one
 LOST = "study: expected a scheduler that stays until the end, got none any more. What had finished is in the store; call again"
 
@@ -50,40 +60,55 @@ def connect(scheduler: Any = None, *, workers: int = 2) -> Iterator[Any]:
     >>> with connect(workers=2) as client:  # doctest: +SKIP
     ...     run = sgd.simulate(chains=1000, steps=20_000, rng=7, executor=client.get_executor(pure=False))
     """
-    import dask
-    from distributed import Client, LocalCluster
+    if scheduler is None:
+        if workers < 1:
+            raise InvalidInput(f"workers: expected at least one, got {workers}")
+        with _workers_of_our_own(workers) as client:
+            yield client
+        return
+    from distributed import Client
 
     if isinstance(scheduler, Client):
         yield scheduler
         return
-    if scheduler is not None:
-        try:
-            client = Client(scheduler, timeout=ANSWER, set_as_default=False)
-        except (OSError, ValueError, TypeError) as error:
-            raise InvalidInput(
-                f"scheduler: expected the address of a running Dask scheduler, tcp://host:8786, got {scheduler!r}: {error}"
-            ) from error
-        with client:
-            yield client
-        return
-    if workers < 1:
-        raise InvalidInput(f"workers: expected at least one, got {workers}")
-    with (
-        dask.config.set({TRIMMING: None}),
-        _environment_restored(),
-        _main_left_alone(),
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address=None,
-            memory_limit=0,  # a worker is not stopped for the memory that a large solve needs
-            silence_logs=logging.CRITICAL,
-            env=dict.fromkeys(THREADS, "1"),
-        ) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
+    try:
+        client = Client(scheduler, timeout=ANSWER, set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise InvalidInput(
+            f"scheduler: expected the address of a running Dask scheduler, tcp://host:8786, got {scheduler!r}: {error}"
+        ) from error
+    with client:
         yield client
+
+
+@contextmanager
+def _workers_of_our_own(workers: int) -> Iterator[Any]:
+    threads = dict.fromkeys(THREADS, "1")
+    # Dask sets in the environment what its workers are to inherit, threads among it, and does not take it back.
+    with environment({}), _main_left_alone(), forks(threads):
+        import dask  # while the process that the workers are copies of loads what they need
+        from distributed import Client, LocalCluster
+
+        with (
+            dask.config.set(DASK),
+            LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address=None,
+                memory_limit=0,  # a worker is not stopped for the memory that a large solve needs
+                silence_logs=logging.CRITICAL,
+                env=threads | {name: os.environ.get(name, "") for name in ("PYTHONPATH", "PYTHONSAFEPATH")},
+                preload=__name__,
+            ) as cluster,
+            Client(cluster, set_as_default=False) as client,
+        ):
+            yield client
+
+
+def dask_setup(worker: Any) -> None:
+    """Called by Dask in every new worker: copies of one process would draw the same numbers, from NumPy's shared stream."""
+    np.random.seed()  # noqa: NPY002, the stream of those who call the functions of numpy.random
 
 
 def outcomes(
@@ -142,18 +167,6 @@ def _unpacked(packed: bytes) -> tuple[Build, Measure]:
 def _on_worker(packed: bytes, row: int, point: Point, rng: int | None) -> Outcome:
     build, measure = _unpacked(packed)
     return outcome(build, measure, row, point, rng)
-
-
-@contextmanager
-def _environment_restored() -> Iterator[None]:
-    """Dask sets here what its workers are to inherit, threads among it, and does not take it back."""
-    before = dict(os.environ)
-    try:
-        yield
-    finally:
-        for name in set(os.environ) - set(before):
-            del os.environ[name]
-        os.environ.update(before)
 
 
 @contextmanager
