@@ -97,20 +97,22 @@ def test_a_plane_has_every_section_a_view_and_pictures_with_words(tmp_path: Path
         assert f"BEGIN {left_out}" not in page.source
 
 
-def test_a_line_is_a_light_page_without_scripts(tmp_path: Path) -> None:
+def test_a_line_without_a_current_has_one_of_everything(tmp_path: Path) -> None:
     case, solution = solved("double-well", (64,))
     page = write(tmp_path, solution, problem=case)
-    assert page.all("script") == []
+    assert len([div for div in page.all("div") if div.get("data-root-id")]) == 1
+    assert "Point at a place for its numbers: p, with errors" in page.text
     assert "Detailed balance holds" in page.text
     assert "No current is resolved" in page.text
     assert len(page.all("img")) == 1  # neither a current nor an entropy production is drawn that is not there
-    assert len(page.source) < 300_000
+    assert len(page.source) < 1_600_000
 
 
 def test_a_ring_has_the_current_round_it(tmp_path: Path) -> None:
     case, solution = solved("ring", (64,))
     page = write(tmp_path, solution, problem=case)
     assert "flux round x" in page.text
+    assert "Point at a place for its numbers: p and J" in page.text
     assert re.search(r"harmonic 100 %", page.text)
     assert len(page.all("img")) == 3
 
@@ -118,7 +120,8 @@ def test_a_ring_has_the_current_round_it(tmp_path: Path) -> None:
 def test_space_has_its_marginals(tmp_path: Path) -> None:
     case, solution = solved("linear-3d", (16, 16, 16))
     page = write(tmp_path, solution, problem=case)
-    assert page.all("script") == []
+    assert len([div for div in page.all("div") if div.get("data-root-id")]) == 3
+    assert len(page.source) < 5_000_000
     assert [f"integrated over {name}" in page.text for name in solution.names] == [True] * 3
     assert "vector potential" in page.text
 
@@ -303,6 +306,45 @@ def test_a_periodic_axis_is_shown_whole() -> None:
     p[3, 10:20] = 1.0
     shown = viewer.raster(grid, ("a", "b"), {"p": p})
     assert shown.shape == (16, 10)
+
+
+def test_points_of_a_line_are_those_of_the_solution(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, solution = solved("ring", (64,))
+    columns, note = viewer.points(solution)
+    assert np.array_equal(columns["x"], solution.grid.centers(0))  # a ring is shown whole
+    assert np.array_equal(columns["p"], solution.density.values)
+    assert np.array_equal(columns["j"], solution.current.values[0])
+    exact = fp.cases.get("ring").exact
+    assert exact is not None
+    assert np.abs(columns["p"] - exact.density(columns["x"][None])).max() <= 3.0 * columns["dp"].max()  # of 64 cells
+    assert "every point is a cell" in note
+    monkeypatch.setattr(viewer, "LONGEST", 20)
+    columns, note = viewer.points(solution)
+    assert np.array_equal(columns["p"], solution.density.values[::4])
+    assert "one of 4 cells" in note
+    assert "j" not in viewer.points(solved("double-well", (64,))[1])[0]  # no current is resolved there
+
+
+def test_marginals_of_a_space_keep_its_mass_and_its_moments() -> None:
+    _, solution = solved("linear-3d", (16, 16, 16))
+    found = viewer.marginals(solution)
+    assert {gone: fields.names for gone, fields in found.items()} == {"z": ("x", "y"), "y": ("x", "z"), "x": ("y", "z")}
+    for fields in found.values():
+        cell = np.prod(np.subtract(fields.upper, fields.lower) / fields.shape)
+        assert float(fields.fields["p"].sum() * cell) == pytest.approx(
+            1.0, abs=1e-4
+        )  # of what is cut off below 1e-5 of p
+        a, b = (solution.names.index(name) for name in fields.names)
+        x, y = np.meshgrid(fields.centers(0), fields.centers(1), indexing="ij")
+        circling = 0.5 * float(((x * fields.fields["jy"] - y * fields.fields["jx"]) * cell).sum())
+        assert circling == pytest.approx(float(solution.circulation[a, b]), rel=1e-3)
+
+
+def test_a_plane_in_which_nothing_flows_has_no_arrows() -> None:
+    process = fp.DiffusionProcess(lambda x: np.stack([-x[0] + x[1], -x[1] - x[0], -x[2]]), 0.5, dim=3)
+    solution = fp.solve_stationary(process, fp.Box([-4] * 3, [4] * 3), shape=(16,) * 3, progress=False)
+    found = viewer.marginals(solution)
+    assert [gone for gone, fields in found.items() if "jx" in fields.fields] == ["z"]
 
 
 def test_pictures_follow_the_colours_of_the_reader() -> None:

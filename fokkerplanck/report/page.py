@@ -50,7 +50,8 @@ def write_report(
 
     It has the problem and the settings, density and current, stream function, Helmholtz shares, entropy production and the
     verdict on detailed balance, the simulation where there is one, errors with their meaning, and versions. Pictures are in the
-    page, and in two dimensions a view that zooms and shows the values under the pointer. No network is needed, and the page
+    page, and a view that zooms and shows the values under the pointer: of lines, of the plane, or in three dimensions of the
+    marginals of every two variables. No network is needed, and the page
     itself forbids its use. A page that was there before is replaced when the new one is complete.
 
     Parameters
@@ -168,12 +169,8 @@ def _problem(
 def _state(
     solution: Solution, parts: HelmholtzSplit, found: NonEquilibrium, case: Case | None, judged: DetailedBalance | None
 ) -> tuple[Section, str]:
-    blocks: list[Block] = [pictures.state(solution)]
-    scripts = ""
-    if solution.grid.dim == 2:
-        view, scripts = viewer(solution, parts)
-        blocks.append(view)
-    blocks += [numbers.moments(solution), *numbers.current(solution, found)]
+    view, scripts = viewer(solution, parts)
+    blocks: list[Block] = [pictures.state(solution), view, numbers.moments(solution), *numbers.current(solution, found)]
     if case is not None:
         blocks += numbers.exact(case, solution, judged)
     return Section("state", "Density and current", blocks), scripts
