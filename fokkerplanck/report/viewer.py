@@ -207,8 +207,8 @@ def _lines(solution: Solution) -> tuple[list[Any], str]:
         panel.add_tools(HoverTool(renderers=[drawn], tooltips=rows, formatters=forms, mode="vline"))
         panels.append(panel)
     held = " and ".join(label for label, _ in rows[1:])
-    note = f"{POINT}: {held}, with errors where they are known. {TOOLS} Shown is where p exceeds {number(WINDOW, 1)} of its maximum; "
-    return panels, f"{note}{each}."
+    shown = f"Shown is where p exceeds {number(WINDOW, 1)} of its maximum; {each}."
+    return panels, f"{POINT}: {held}, with errors where they are known. {TOOLS} {shown}"
 
 
 def _valued(column: str, columns: Mapping[str, Array]) -> str:
