@@ -17,6 +17,7 @@ from fokkerplanck import cli
 from fokkerplanck.plotting.picture import picture
 from fokkerplanck.report import viewer
 from fokkerplanck.report.markup import formula, number, percent, plus_minus
+from fokkerplanck.solvers.hierarchy import Hierarchy
 
 HOSTILE = '</script><img src=x onerror="alert(1)"> & $$\\alpha$$'
 
@@ -182,6 +183,69 @@ def test_what_was_reached_is_shown_under_a_warning(tmp_path: Path, capsys: pytes
     assert "fokkerplanck run double-well --rtol 2e-10 -p barrier=30 --report" in page.text
 
 
+def interrupt(monkeypatch: pytest.MonkeyPatch, *, after: int) -> None:
+    """Ctrl-C when so many grids have been solved."""
+    grade, solved_before = Hierarchy._grade, []
+
+    def interrupted(self: Hierarchy, *given: Any) -> Any:
+        if len(solved_before) == after:
+            raise KeyboardInterrupt
+        solved_before.append(given)
+        return grade(self, *given)
+
+    monkeypatch.setattr(Hierarchy, "_grade", interrupted)
+
+
+def test_an_interruption_leaves_a_page_that_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt(monkeypatch, after=2)
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["run", "four-vortices", "--rtol", "1e-6", "--report", "--output", str(tmp_path)])
+    assert stop.value.code == 1
+    said = capsys.readouterr().err
+    assert "partial.nc" in said
+    assert f"what there is, as a page: {tmp_path / 'report.html'}" in said
+    page = Page(tmp_path / "report.html")
+    assert page.text.index("The work was interrupted") < page.text.index("∂p/∂t")
+    assert "may be less accurate than was asked for" in page.text
+    assert "accuracy asked for was not reached" not in page.text
+    shape = fp.load(tmp_path / "partial.nc").grid.shape
+    assert f"grid {shape[0]} × {shape[1]} cells" in page.text
+
+
+def test_an_interrupted_simulation_leaves_the_page_of_the_solution(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        error = KeyboardInterrupt()
+        error.best = solved("four-vortices", (32, 32))[1]  # type: ignore[attr-defined]  # of another problem, solved beside
+        raise error
+
+    monkeypatch.setattr(fp.sgd.SGD, "simulate", interrupted)
+    with pytest.raises(SystemExit):
+        cli.main(["run", "diabetes", "--rtol", "0.02", "--report", "--output", str(tmp_path)])
+    assert "as a page" in capsys.readouterr().err
+    page = Page(tmp_path / "report.html")
+    assert (
+        "The work was interrupted; this page has what there was by then. What had not ended by then is missing."
+        in page.text
+    )
+    assert "simulation" not in page.headings
+    assert "balance" in page.headings
+    assert fp.load(tmp_path / "partial.nc").names == fp.cases.get("diabetes").process.names
+
+
+def test_an_interruption_before_anything_was_solved_leaves_no_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt(monkeypatch, after=0)
+    with pytest.raises(SystemExit):
+        cli.main(["run", "four-vortices", "--report", "--output", str(tmp_path)])
+    assert "nothing was saved: no grid had been solved" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_where_nothing_was_solved_the_page_says_why(tmp_path: Path) -> None:
     page = write(
         tmp_path, None, problem=fp.cases.get("double-well"), failure="no density was found on any of the grids"
@@ -218,8 +282,31 @@ def test_a_run_of_sgd_is_compared(tmp_path: Path) -> None:
     ):
         assert words in page.text, words
     assert "ℓ i = log(1 + e −y i θ·x i )" in page.text
-    assert re.search(r"seed of the simulation \d+", page.text)
+    assert "seed 11 " in page.text
+    assert "seed of the simulation 11" in page.text
     assert len(page.all("img")) == 5
+
+
+def test_the_seed_shown_is_the_one_that_repeats_the_run(tmp_path: Path) -> None:
+    sgd = fp.sgd.SGD(fp.sgd.linear_regression([[1.0], [2.0], [3.0]], [1.0, 2.0, 4.0]), learning_rate=0.1, batch_size=1)
+    solution = fp.solve_stationary(sgd.process(), sgd.box(), shape=(32,), progress=False)
+
+    def simulated(rng: int) -> fp.sgd.Run:
+        return sgd.simulate(grid=solution.grid, chains=64, steps=50, rng=rng, progress=False)
+
+    run = simulated(23)
+    page = write(tmp_path, solution, run=run, rng=23)
+    shown = re.search(r"seed of the simulation (\d+)", page.text)
+    assert shown is not None
+    assert np.array_equal(simulated(int(shown[1])).histogram, run.histogram)
+    for wrong in (24, run.seed):
+        with pytest.raises(
+            fp.InvalidInput, match=r"the seed that the simulation was asked for with.* began from another"
+        ):
+            fp.write_report(tmp_path / "report.html", solution, run=run, rng=wrong)
+    with pytest.raises(fp.InvalidInput, match="got 23, but there is no run"):
+        fp.write_report(tmp_path / "report.html", solution, rng=23)
+    assert f"not given; the streams of the chains began from {run.seed}" in write(tmp_path, solution, run=run).text
 
 
 @pytest.mark.parametrize(("dim", "pictures"), [(1, 3), (3, 5)])
