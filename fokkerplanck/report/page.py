@@ -71,7 +71,7 @@ def write_report(
     run, comparison, area : optional
         Simulated SGD, what :func:`compare` says of it, and the :func:`area_test` of its chains.
     rng : int, optional
-        The seed that the simulation was asked for with, which repeats it: ``simulate(rng=...)``. ``run.seed`` was drawn from it.
+        The seed that the simulation was asked for with, which repeats it; ``run.seed`` was drawn from it.
     remarks : sequence of str
         What a reader has to know.
     failure : str
