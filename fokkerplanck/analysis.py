@@ -243,6 +243,7 @@ class Analysis:
             run=self.run,
             comparison=self.comparison,
             area=self.area,
+            rng=self.rng,
             remarks=self.remarks,
             failure=failure,
             command=command,

@@ -10,6 +10,7 @@ import shlex
 import sys
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,6 +30,8 @@ FAILED, BAD_USAGE = 1, 2
 BOOKS = ("status", "failure", "remark", "seconds")  # of a study, beside what it measures
 OWN_DATA: dict[str, Any] = {"learning_rate": 0.1, "batch_size": 8, "sampling": "with_replacement"}
 MODELS = {"logistic": 0.1, "linear": 0.0}  # with the default of l2
+
+INTERRUPTED = "The work was interrupted; this page has what there was by then."
 
 app = typer.Typer(
     add_completion=False,
@@ -296,27 +299,39 @@ def _work(
             so_far = analysis = analysis.simulated(chains=chains, steps=steps, rng=seed)
         return analysis, [*analysis.save(folder), *([write(analysis)] if write is not None else [])]
     except NotConverged as error:
-        _keep(error.best or so_far, folder)
+        reached = so_far or error.best  # the error may be about what is solved beside the analysis
+        _keep(reached, folder)
         if write is not None:
-            print(f"what there is, as a page: {write(so_far or error.best, failure=str(error))}", file=sys.stderr)
+            print(f"what there is, as a page: {write(reached, failure=str(error))}", file=sys.stderr)
         raise
     except KeyboardInterrupt as error:
         print("interrupted", file=sys.stderr)
-        _keep(getattr(error, "best", None) or so_far, folder)
+        reached = so_far or getattr(error, "best", None)
+        _keep(reached, folder)
+        if write is not None and reached is not None:
+            print(f"what there is, as a page: {write(reached, interrupted=True)}", file=sys.stderr)
         raise SystemExit(FAILED) from None
 
 
-def _report(reached: Any, *, case: Case, path: Path, command: str, failure: str = "") -> Path:
+def _report(
+    reached: Any, *, case: Case, path: Path, command: str, failure: str = "", interrupted: bool = False
+) -> Path:
     """The page of an analysis; where it did not come to one, of the solution that there is, if there is one."""
     from .analysis import Analysis
     from .report import write_report
     from .results import Solution
 
     if isinstance(reached, Analysis):
-        reached.report(path, failure=failure, command=command)
+        remarks = (
+            *reached.remarks,
+            *([f"{INTERRUPTED} What had not ended by then is missing."] if interrupted else []),
+        )
+        replace(reached, remarks=remarks).report(path, failure=failure, command=command)
     else:
         solution = reached if isinstance(reached, Solution) else None
-        write_report(path, solution, problem=case, failure=failure, command=command)
+        words = f"{INTERRUPTED} It may be less accurate than was asked for: its errors are under Diagnostics."
+        remarks = (words,) if interrupted else ()
+        write_report(path, solution, problem=case, remarks=remarks, failure=failure, command=command)
     return path
 
 

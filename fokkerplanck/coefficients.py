@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -36,9 +37,10 @@ def in_blocks(function: Field, x: Array) -> Array:
     return out.reshape((*out.shape[:-1], *points.shape[1:]))
 
 
-def as_field(value: Any, shape: tuple[int, ...] | None, name: str) -> Field:
-    """A callable from a callable, a constant array, or (for a tensor) a number times the identity."""
+def as_field(value: Any, shape: tuple[int] | tuple[int, int | None], name: str) -> Field:
+    """A callable from a callable, a constant array, or a number: of a matrix that multiple of the identity."""
     if callable(value):
+        check_arguments(value, name, shape[0])
         return value
     try:
         constant = np.asarray(value)
@@ -47,16 +49,16 @@ def as_field(value: Any, shape: tuple[int, ...] | None, name: str) -> Field:
         constant = constant.astype(float)
     except (TypeError, ValueError) as error:
         raise InvalidInput(f"{name}: expected a function of x or real numbers, got {value!r}") from error
-    if constant.ndim == 0 and shape is not None:
-        constant = constant * np.eye(shape[0]) if len(shape) == 2 else np.full(shape, constant)
-    if shape is not None and constant.shape != shape:
+    if constant.ndim == 0:
+        constant = constant * np.eye(shape[0]) if len(shape) == 2 else np.full(shape[0], constant)
+    if not _fits(constant.shape, shape):
+        advice = ". Of a number per variable, np.diag makes the matrix of independent noises"
         raise InvalidInput(
-            f"{name}: expected a function of x or a constant of shape {shape}, got shape {constant.shape}"
+            f"{name}: expected a function of x or a constant of shape {_show(shape)}, got shape {constant.shape}"
+            + (advice if constant.ndim < len(shape) else "")
         )
-    if shape is None and constant.ndim != 2:
-        raise InvalidInput(
-            f"{name}: expected a function of x or a constant of shape (d, k), got shape {constant.shape}"
-        )
+    if not np.isfinite(constant).all():
+        raise InvalidInput(f"{name}: expected finite numbers, got {constant.tolist()}")
 
     def constant_field(x: Array) -> Array:
         return np.broadcast_to(constant.reshape(constant.shape + (1,) * (x.ndim - 1)), constant.shape + x.shape[1:])
@@ -64,22 +66,34 @@ def as_field(value: Any, shape: tuple[int, ...] | None, name: str) -> Field:
     return constant_field
 
 
+def check_arguments(function: Field, name: str, dim: int) -> None:
+    """Refuse what cannot be called with the points alone, as far as Python tells."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # of functions that are not written in Python
+        return
+    try:
+        signature.bind(None)
+    except TypeError as error:
+        raise InvalidInput(
+            f"{name}: expected a function of x alone, got one of {signature}: {error}. x has the shape ({dim}, ...): its rows "
+            f"are the coordinates, x[0] the first; nothing depends on time. Put in what else it needs: lambda x: {name}(x, ...)"
+        ) from error
+
+
 def evaluate(field: Field, x: Array, lead: tuple[int | None, ...], name: str) -> Array:
     """Call a user's function and refuse anything but finite real numbers of the shape promised."""
     x = np.asarray(x, dtype=float)
     try:
         values = np.asarray(field(x.copy()))  # a copy, so that a function that works in place changes nothing of ours
-    except ValueError as error:
+    except (IndexError, TypeError, ValueError) as error:
         raise InvalidInput(
             f"{name}(x): failed for x of shape {x.shape}: {error}. The function is called on whole arrays of points, "
             "coordinates first; write it with NumPy and without loops or if"
         ) from error
     tail = x.shape[1:]
-    expected = tuple("k" if n is None else n for n in lead) + tail
-    fits = values.ndim == len(expected) and all(
-        want == "k" or want == got for want, got in zip(expected, values.shape, strict=True)
-    )
-    if not fits:
+    expected = lead + tail
+    if not _fits(values.shape, expected):
         raise InvalidInput(
             f"{name}(x): expected shape {_show(expected)} for x of shape {x.shape}, got {values.shape}. "
             "The function is called on whole arrays of points; build its result with np.stack or np.zeros_like(x)"
@@ -97,26 +111,30 @@ def evaluate(field: Field, x: Array, lead: tuple[int | None, ...], name: str) ->
     return values
 
 
-def check_tensor(tensor: Array, x: Array) -> None:
-    """Symmetry and semidefiniteness, both in units of √(D_ii D_jj), so that the units of the variables do not matter."""
+def check_tensor(tensor: Array, x: Array | None) -> None:
+    """Symmetry and semidefiniteness, both in units of √(D_ii D_jj), so that the units of the variables do not matter.
+
+    At points x, or of a constant for which there are none.
+    """
     if plainly_definite(tensor):
         return
     diagonal = np.einsum("ii...->i...", tensor)
     root = np.sqrt(np.abs(diagonal))
     unit = np.where(root > 0.0, root, 1.0)
     unit = unit[:, None] * unit[None]
+    name = "diffusion" if x is None else "diffusion(x)"
     skew = np.asarray((np.abs(tensor - np.swapaxes(tensor, 0, 1)) > ROUND_OFF * unit).any(axis=(0, 1)))
     if skew.any():
         raise InvalidInput(
-            f"diffusion(x): expected a symmetric tensor, got {_matrix(tensor, skew)} at x = {_point(x, skew)}. "
+            f"{name}: expected a symmetric tensor, got {_matrix(tensor, skew)}{_at(x, skew)}. "
             "D = ½σσᵀ is symmetric; pass σ itself as noise="
         )
     negative: NDArray[np.bool_] = np.asarray(smallest_correlation(tensor) < -ROUND_OFF)
     if negative.any():
         lowest = np.linalg.eigvalsh(np.moveaxis(tensor, (0, 1), (-2, -1)))[..., 0]
         raise InvalidInput(
-            f"diffusion(x): expected no negative eigenvalue, got {lowest[negative].flat[0]:.6g} "
-            f"at x = {_point(x, negative)}. A negative diffusion has no density"
+            f"{name}: expected no negative eigenvalue, got {lowest[negative].flat[0]:.6g}{_at(x, negative)}. "
+            "A negative diffusion has no density"
         )
 
 
@@ -133,8 +151,17 @@ def divergence_by_differences(field: Callable[[Array], Array], x: Array, scale: 
     return np.asarray(total)
 
 
-def _show(shape: tuple[Any, ...]) -> str:
-    return "(" + ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")"
+def _fits(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:
+    """Whether a shape is the expected one, in which None stands for any length."""
+    return len(shape) == len(expected) and all(want in (None, got) for want, got in zip(expected, shape, strict=True))
+
+
+def _show(shape: tuple[int | None, ...]) -> str:
+    return "(" + ", ".join("k" if n is None else str(n) for n in shape) + ("," if len(shape) == 1 else "") + ")"
+
+
+def _at(x: Array | None, where: NDArray[np.bool_]) -> str:
+    return "" if x is None else f" at x = {_point(x, where)}"
 
 
 def _point(x: Array, where: NDArray[np.bool_]) -> str:

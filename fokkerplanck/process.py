@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .coefficients import Array, Field, as_field, check_tensor, divergence_by_differences, evaluate, in_blocks
+from .coefficients import (
+    Array,
+    Field,
+    as_field,
+    check_arguments,
+    check_tensor,
+    divergence_by_differences,
+    evaluate,
+    in_blocks,
+)
 from .errors import InvalidInput
 from .sampled import Samples, sample_axes, sampled
 from .symbolic import Formulas
@@ -46,8 +55,9 @@ class DiffusionProcess:
     diffusion : callable, array_like or float
         ``diffusion(x)`` maps (d, ...) to D of shape (d, d, ...), symmetric and positive semidefinite, in units of
         state² per time; also a constant (d, d) array, or a number meaning that multiple of the identity.
-    noise : callable or array_like, keyword only
-        The matrix σ instead of D: ``noise(x)`` maps (d, ...) to (d, k, ...). Exactly one of the two is given.
+    noise : callable, array_like or float, keyword only
+        The matrix σ instead of D: ``noise(x)`` maps (d, ...) to (d, k, ...); also a constant (d, k) array, or a number meaning
+        that multiple of the identity. Exactly one of the two is given.
     dim : int
         The number of state variables d.
     interpretation : {"ito", "stratonovich", "isothermal"}
@@ -70,7 +80,8 @@ class DiffusionProcess:
     Raises
     ------
     InvalidInput
-        At construction for arguments that do not fit each other; on evaluation for values of the wrong shape, complex or
+        At construction for arguments that do not fit each other, functions of more than x, and a constant tensor that is not
+        symmetric or has a negative eigenvalue; on evaluation for functions that fail, values of the wrong shape, complex or
         non-finite values, and for a tensor that is not symmetric or has a negative eigenvalue, naming the point.
 
     References
@@ -124,8 +135,12 @@ class DiffusionProcess:
         self.formulas: Formulas | None = None  # from_sympy's
         self.origin: Mapping[str, Any] = {}  # SGD.process's
         self._velocity: Field | None = None  # u, where it is known as a formula
-        self._noise = None if noise is None else as_field(noise, None, "noise")
+        self._noise = None if noise is None else as_field(noise, (self.dim, None), "noise")
         self._diffusion = None if diffusion is None else as_field(diffusion, (self.dim, self.dim), "diffusion")
+        if self._diffusion is not None and not callable(diffusion):
+            check_tensor(self._diffusion(np.zeros(self.dim)), None)
+        if divergence is not None:
+            check_arguments(divergence, "divergence", self.dim)
 
     @classmethod
     def from_sympy(

@@ -121,13 +121,13 @@ def formulas(
     ) -> Any:  # decimal numbers as the fractions they stand for: algebra with rounded ones is none
         return sympy.Matrix(entries).applyfunc(lambda entry: sympy.nsimplify(entry, rational=True))
 
+    def matrix(given: Any) -> Any:
+        scalar = not isinstance(given, (list, tuple)) and not hasattr(given, "shape")
+        return exact(sympy.sympify(given) * sympy.eye(d) if scalar else given)
+
     b = exact(list(drift))
-    sigma = None if noise is None else exact(noise)
-    if sigma is not None:
-        D = sigma * sigma.T / 2
-    else:
-        scalar = not isinstance(diffusion, (list, tuple)) and not hasattr(diffusion, "shape")
-        D = exact(sympy.sympify(diffusion) * sympy.eye(d) if scalar else diffusion)
+    sigma = None if noise is None else matrix(noise)
+    D = matrix(diffusion) if sigma is None else sigma * sigma.T / 2
     if b.shape != (d, 1) or D.shape != (d, d):
         raise InvalidInput(
             f"expected a drift of {d} formulas and a tensor of shape {(d, d)}, got shapes {b.shape} and {D.shape}"

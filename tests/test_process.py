@@ -1,5 +1,8 @@
 """Physics: conventions by identity, and every misuse by its message."""
 
+import math
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -90,6 +93,17 @@ def test_constants_are_accepted():
         ({"dim": 2, "diffusion": 1.0, "interpretation": "Ito"}, "interpretation: expected one of"),
         ({"dim": 2, "diffusion": 1.0, "interpretation": "stratonovich"}, "D alone does not define the process"),
         ({"dim": 2, "diffusion": np.eye(3)}, r"constant of shape \(2, 2\), got shape \(3, 3\)"),
+        ({"dim": 2, "diffusion": [0.5, 0.2]}, r"shape \(2, 2\), got shape \(2,\). Of a number per variable, np.diag"),
+        ({"dim": 2, "noise": [0.5, 0.2]}, r"noise: .* constant of shape \(2, k\), got shape \(2,\).*np.diag"),
+        ({"dim": 2, "noise": np.eye(3)}, r"noise: .* constant of shape \(2, k\), got shape \(3, 3\)$"),
+        ({"dim": 2, "diffusion": np.nan}, "diffusion: expected finite numbers, got "),
+        ({"dim": 2, "diffusion": -0.5}, r"diffusion: expected no negative eigenvalue, got -0.5\. A negative"),
+        ({"dim": 1, "diffusion": -0.5}, r"diffusion: expected no negative eigenvalue, got -0.5\."),
+        ({"dim": 3, "diffusion": np.diag([1.0, 0.0, -2.0])}, r"diffusion: expected no negative eigenvalue, got -2\."),
+        ({"dim": 2, "diffusion": [[1.0, 0.2], [0.3, 1.0]]}, r"diffusion: expected a symmetric tensor, got \[\[1.0"),
+        ({"dim": 2, "diffusion": lambda x, t: x}, r"diffusion: expected a function of x alone, got one of \(x, t\)"),
+        ({"dim": 2, "noise": lambda: 1.0}, r"noise: expected a function of x alone, got one of \(\)"),
+        ({"dim": 2, "diffusion": 1.0, "divergence": lambda x, y: x}, r"divergence: expected a function of x alone"),
         ({"dim": 2, "diffusion": "much"}, "expected a function of x or real numbers"),
         ({"dim": 2, "noise": np.eye(2), "divergence": lambda x: x}, "divergence: expected only with diffusion"),
         ({"dim": 2, "diffusion": 1.0, "names": ("a", "a")}, "expected 2 different non-empty names"),
@@ -98,6 +112,34 @@ def test_constants_are_accepted():
 def test_bad_arguments(arguments, message):
     with pytest.raises(fp.InvalidInput, match=message):
         fp.DiffusionProcess(lambda x: -x, **arguments)
+
+
+def test_a_number_is_that_multiple_of_the_identity():
+    process = fp.DiffusionProcess(lambda x: -x, noise=2.0, dim=3)
+    np.testing.assert_array_equal(process.noise(np.zeros(3)), 2.0 * np.eye(3))
+    np.testing.assert_array_equal(process.diffusion(np.zeros(3)), 2.0 * np.eye(3))  # ½σσᵀ
+    sympy = pytest.importorskip("sympy")
+    x, y, s = sympy.symbols("x y s", real=True)
+    given = fp.DiffusionProcess.from_sympy([-x, -y], symbols=(x, y), noise=s, parameters={"s": 2})
+    assert given.formulas.noise == 2 * sympy.eye(2)
+    assert given.formulas.diffusion == 2 * sympy.eye(2)
+
+
+def test_a_drift_of_time_or_of_single_coordinates_is_refused_when_the_process_is_made():
+    with pytest.raises(
+        fp.InvalidInput, match=r"drift: expected a function of x alone, got one of \(x, t\): missing .* 't'"
+    ):
+        fp.DiffusionProcess(lambda x, t: -x, 0.5, dim=2)
+    with pytest.raises(
+        fp.InvalidInput, match=r"got one of \(x, y\).*x has the shape \(2, \.\.\.\): its rows are the coordinates"
+    ):
+        fp.DiffusionProcess(lambda x, y: np.stack([-x, -y]), 0.5, dim=2)
+    for allowed in (lambda x, rate=1.0: -rate * x, lambda *x: -x[0], partial(np.multiply, -1.0), np.negative):
+        np.testing.assert_array_equal(fp.DiffusionProcess(allowed, 0.5, dim=2).drift(POINTS), -POINTS)
+
+
+def varying(matrix):
+    return lambda x: np.broadcast_to(np.reshape(matrix, (2, 2) + (1,) * (x.ndim - 1)), (2, 2, *x.shape[1:]))
 
 
 def solve(drift=lambda x: -x, diffusion=0.5):
@@ -111,8 +153,14 @@ def solve(drift=lambda x: -x, diffusion=0.5):
         (lambda x: -x * 1j, 0.5, r"drift\(x\): expected real numbers, got dtype complex"),
         (lambda x: np.where(x > 4.0, np.nan, -x), 0.5, r"drift\(x\): expected finite values, got nan at x = \("),
         (lambda x: -x, lambda x: np.ones_like(x), r"diffusion\(x\): expected shape \(2, 2, "),
-        (lambda x: -x, [[1.0, 0.2], [0.3, 1.0]], "expected a symmetric tensor, got"),
-        (lambda x: -x, [[1.0, 2.0], [2.0, 1.0]], "expected no negative eigenvalue, got -1 at x = "),
+        (
+            lambda x: -x,
+            varying([[1.0, 0.2], [0.3, 1.0]]),
+            r"diffusion\(x\): expected a symmetric tensor, got .* at x = \(",
+        ),
+        (lambda x: -x, varying([[1.0, 2.0], [2.0, 1.0]]), "expected no negative eigenvalue, got -1 at x = "),
+        (lambda x: [-math.sin(x[0]), -x[1]], 0.5, r"drift\(x\): failed for x of shape .*: only .* write it with NumPy"),
+        (lambda x: -x[2] * x, 0.5, r"drift\(x\): failed for x of shape .*: index 2 is out of bounds"),
         (
             lambda x: -x,
             lambda x: np.full((2, 2, *x.shape[1:]), np.inf),

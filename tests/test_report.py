@@ -17,6 +17,7 @@ from fokkerplanck import cli
 from fokkerplanck.plotting.picture import picture
 from fokkerplanck.report import viewer
 from fokkerplanck.report.markup import formula, number, percent, plus_minus
+from fokkerplanck.solvers.hierarchy import Hierarchy
 
 HOSTILE = '</script><img src=x onerror="alert(1)"> & $$\\alpha$$'
 
@@ -97,20 +98,22 @@ def test_a_plane_has_every_section_a_view_and_pictures_with_words(tmp_path: Path
         assert f"BEGIN {left_out}" not in page.source
 
 
-def test_a_line_is_a_light_page_without_scripts(tmp_path: Path) -> None:
+def test_a_line_without_a_current_has_one_of_everything(tmp_path: Path) -> None:
     case, solution = solved("double-well", (64,))
     page = write(tmp_path, solution, problem=case)
-    assert page.all("script") == []
+    assert len([div for div in page.all("div") if div.get("data-root-id")]) == 1
+    assert "Point at a place for its numbers: p, with errors" in page.text
     assert "Detailed balance holds" in page.text
     assert "No current is resolved" in page.text
     assert len(page.all("img")) == 1  # neither a current nor an entropy production is drawn that is not there
-    assert len(page.source) < 300_000
+    assert len(page.source) < 1_600_000
 
 
 def test_a_ring_has_the_current_round_it(tmp_path: Path) -> None:
     case, solution = solved("ring", (64,))
     page = write(tmp_path, solution, problem=case)
     assert "flux round x" in page.text
+    assert "Point at a place for its numbers: p and J" in page.text
     assert re.search(r"harmonic 100 %", page.text)
     assert len(page.all("img")) == 3
 
@@ -118,7 +121,8 @@ def test_a_ring_has_the_current_round_it(tmp_path: Path) -> None:
 def test_space_has_its_marginals(tmp_path: Path) -> None:
     case, solution = solved("linear-3d", (16, 16, 16))
     page = write(tmp_path, solution, problem=case)
-    assert page.all("script") == []
+    assert len([div for div in page.all("div") if div.get("data-root-id")]) == 3
+    assert len(page.source) < 5_000_000
     assert [f"integrated over {name}" in page.text for name in solution.names] == [True] * 3
     assert "vector potential" in page.text
 
@@ -179,6 +183,69 @@ def test_what_was_reached_is_shown_under_a_warning(tmp_path: Path, capsys: pytes
     assert "fokkerplanck run double-well --rtol 2e-10 -p barrier=30 --report" in page.text
 
 
+def interrupt(monkeypatch: pytest.MonkeyPatch, *, after: int) -> None:
+    """Ctrl-C when so many grids have been solved."""
+    grade, solved_before = Hierarchy._grade, []
+
+    def interrupted(self: Hierarchy, *given: Any) -> Any:
+        if len(solved_before) == after:
+            raise KeyboardInterrupt
+        solved_before.append(given)
+        return grade(self, *given)
+
+    monkeypatch.setattr(Hierarchy, "_grade", interrupted)
+
+
+def test_an_interruption_leaves_a_page_that_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt(monkeypatch, after=2)
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["run", "four-vortices", "--rtol", "1e-6", "--report", "--output", str(tmp_path)])
+    assert stop.value.code == 1
+    said = capsys.readouterr().err
+    assert "partial.nc" in said
+    assert f"what there is, as a page: {tmp_path / 'report.html'}" in said
+    page = Page(tmp_path / "report.html")
+    assert page.text.index("The work was interrupted") < page.text.index("∂p/∂t")
+    assert "may be less accurate than was asked for" in page.text
+    assert "accuracy asked for was not reached" not in page.text
+    shape = fp.load(tmp_path / "partial.nc").grid.shape
+    assert f"grid {shape[0]} × {shape[1]} cells" in page.text
+
+
+def test_an_interrupted_simulation_leaves_the_page_of_the_solution(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        error = KeyboardInterrupt()
+        error.best = solved("four-vortices", (32, 32))[1]  # type: ignore[attr-defined]  # of another problem, solved beside
+        raise error
+
+    monkeypatch.setattr(fp.sgd.SGD, "simulate", interrupted)
+    with pytest.raises(SystemExit):
+        cli.main(["run", "diabetes", "--rtol", "0.02", "--report", "--output", str(tmp_path)])
+    assert "as a page" in capsys.readouterr().err
+    page = Page(tmp_path / "report.html")
+    assert (
+        "The work was interrupted; this page has what there was by then. What had not ended by then is missing."
+        in page.text
+    )
+    assert "simulation" not in page.headings
+    assert "balance" in page.headings
+    assert fp.load(tmp_path / "partial.nc").names == fp.cases.get("diabetes").process.names
+
+
+def test_an_interruption_before_anything_was_solved_leaves_no_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt(monkeypatch, after=0)
+    with pytest.raises(SystemExit):
+        cli.main(["run", "four-vortices", "--report", "--output", str(tmp_path)])
+    assert "nothing was saved: no grid had been solved" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_where_nothing_was_solved_the_page_says_why(tmp_path: Path) -> None:
     page = write(
         tmp_path, None, problem=fp.cases.get("double-well"), failure="no density was found on any of the grids"
@@ -215,8 +282,31 @@ def test_a_run_of_sgd_is_compared(tmp_path: Path) -> None:
     ):
         assert words in page.text, words
     assert "ℓ i = log(1 + e −y i θ·x i )" in page.text
-    assert re.search(r"seed of the simulation \d+", page.text)
+    assert "seed 11 " in page.text
+    assert "seed of the simulation 11" in page.text
     assert len(page.all("img")) == 5
+
+
+def test_the_seed_shown_is_the_one_that_repeats_the_run(tmp_path: Path) -> None:
+    sgd = fp.sgd.SGD(fp.sgd.linear_regression([[1.0], [2.0], [3.0]], [1.0, 2.0, 4.0]), learning_rate=0.1, batch_size=1)
+    solution = fp.solve_stationary(sgd.process(), sgd.box(), shape=(32,), progress=False)
+
+    def simulated(rng: int) -> fp.sgd.Run:
+        return sgd.simulate(grid=solution.grid, chains=64, steps=50, rng=rng, progress=False)
+
+    run = simulated(23)
+    page = write(tmp_path, solution, run=run, rng=23)
+    shown = re.search(r"seed of the simulation (\d+)", page.text)
+    assert shown is not None
+    assert np.array_equal(simulated(int(shown[1])).histogram, run.histogram)
+    for wrong in (24, run.seed):
+        with pytest.raises(
+            fp.InvalidInput, match=r"the seed that the simulation was asked for with.* began from another"
+        ):
+            fp.write_report(tmp_path / "report.html", solution, run=run, rng=wrong)
+    with pytest.raises(fp.InvalidInput, match="got 23, but there is no run"):
+        fp.write_report(tmp_path / "report.html", solution, rng=23)
+    assert f"not given; the streams of the chains began from {run.seed}" in write(tmp_path, solution, run=run).text
 
 
 @pytest.mark.parametrize(("dim", "pictures"), [(1, 3), (3, 5)])
@@ -303,6 +393,45 @@ def test_a_periodic_axis_is_shown_whole() -> None:
     p[3, 10:20] = 1.0
     shown = viewer.raster(grid, ("a", "b"), {"p": p})
     assert shown.shape == (16, 10)
+
+
+def test_points_of_a_line_are_those_of_the_solution(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, solution = solved("ring", (64,))
+    columns, note = viewer.points(solution)
+    assert np.array_equal(columns["x"], solution.grid.centers(0))  # a ring is shown whole
+    assert np.array_equal(columns["p"], solution.density.values)
+    assert np.array_equal(columns["j"], solution.current.values[0])
+    exact = fp.cases.get("ring").exact
+    assert exact is not None
+    assert np.abs(columns["p"] - exact.density(columns["x"][None])).max() <= 3.0 * columns["dp"].max()  # of 64 cells
+    assert "every point is a cell" in note
+    monkeypatch.setattr(viewer, "LONGEST", 20)
+    columns, note = viewer.points(solution)
+    assert np.array_equal(columns["p"], solution.density.values[::4])
+    assert "one of 4 cells" in note
+    assert "j" not in viewer.points(solved("double-well", (64,))[1])[0]  # no current is resolved there
+
+
+def test_marginals_of_a_space_keep_its_mass_and_its_moments() -> None:
+    _, solution = solved("linear-3d", (16, 16, 16))
+    found = viewer.marginals(solution)
+    assert {gone: fields.names for gone, fields in found.items()} == {"z": ("x", "y"), "y": ("x", "z"), "x": ("y", "z")}
+    for fields in found.values():
+        cell = np.prod(np.subtract(fields.upper, fields.lower) / fields.shape)
+        assert float(fields.fields["p"].sum() * cell) == pytest.approx(
+            1.0, abs=1e-4
+        )  # of what is cut off below 1e-5 of p
+        a, b = (solution.names.index(name) for name in fields.names)
+        x, y = np.meshgrid(fields.centers(0), fields.centers(1), indexing="ij")
+        circling = 0.5 * float(((x * fields.fields["jy"] - y * fields.fields["jx"]) * cell).sum())
+        assert circling == pytest.approx(float(solution.circulation[a, b]), rel=1e-3)
+
+
+def test_a_plane_in_which_nothing_flows_has_no_arrows() -> None:
+    process = fp.DiffusionProcess(lambda x: np.stack([-x[0] + x[1], -x[1] - x[0], -x[2]]), 0.5, dim=3)
+    solution = fp.solve_stationary(process, fp.Box([-4] * 3, [4] * 3), shape=(16,) * 3, progress=False)
+    found = viewer.marginals(solution)
+    assert [gone for gone, fields in found.items() if "jx" in fields.fields] == ["z"]
 
 
 def test_pictures_follow_the_colours_of_the_reader() -> None:

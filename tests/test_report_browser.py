@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import fokkerplanck as fp
@@ -119,7 +120,7 @@ def test_page_is_drawn_without_a_complaint_and_fits(
     wide = browser.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
     assert wide[0] <= wide[1]
     canvases = browser.execute_script(FIND + "return all(document, 'canvas').filter((c) => c.width > 100).length")
-    assert (canvases > 0) == (name in ("four-vortices", "names"))
+    assert canvases >= {"ring": 2, "four-vortices": 2, "linear-3d": 3, "names": 2}[name]
     paper, ink = (
         sum(map(int, browser.execute_script(f"return getComputedStyle(document.body).{of}.match(/\\d+/g).slice(0, 3)")))
         for of in ("backgroundColor", "color")
@@ -153,6 +154,72 @@ def test_pointer_reads_values_and_a_drag_zooms_into_both_panels(browser: Any, pa
     WebDriverWait(browser, PATIENCE).until(lambda b: b.execute_script(ranges)[0] < 0.5 * before[0])
     after = browser.execute_script(ranges)
     assert after[0] == after[1]
+    assert complaints(browser) == []
+
+
+def pointed(browser: Any, panel: Any, *, across: int, down: int) -> dict[str, str]:
+    """What is read at a place of a panel, from its middle."""
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", panel)
+    ActionChains(browser).move_to_element(panel).move_by_offset(across, down).perform()
+    rows = FIND + (
+        "const text = (of) => all(document, '.bk-tooltip-row-' + of).map((e) => e.innerText.trim());"
+        "return text('label').map((label, k) => [label, text('value')[k]])"
+    )
+    return dict(WebDriverWait(browser, PATIENCE).until(lambda b: b.execute_script(rows)))
+
+
+def dragged(browser: Any) -> list[Any]:
+    """The sides of all panels relative to those before, after a rectangle was drawn from where the pointer is."""
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    sides = "return Bokeh.documents[0].roots().map((p) => [p.x_range, p.y_range].map((r) => r.end - r.start))"
+    before = browser.execute_script(sides)
+    ActionChains(browser).click_and_hold().move_by_offset(60, 60).release().perform()
+    WebDriverWait(browser, PATIENCE).until(lambda b: b.execute_script(sides)[0][0] < 0.5 * before[0][0])
+    after = browser.execute_script(sides)
+    return [[new / old for new, old in zip(*pair, strict=True)] for pair in zip(after, before, strict=True)]
+
+
+@pytest.mark.parametrize("width", [1100, 360])
+def test_a_line_is_read_at_every_height_and_zooms(browser: Any, pages: dict[str, Path], width: int) -> None:
+    opened(browser, pages["ring"], width=width, scheme="dark")
+    panel = browser.find_element("css selector", ".viewer .bk-Figure")
+    found = pointed(browser, panel, across=30, down=20)  # the line is elsewhere
+    assert list(found) == ["x:", "p:", "J:"]
+    exact = fp.cases.get("ring").exact
+    assert exact is not None
+    p, error = map(float, found["p:"].split(" ± "))
+    assert 0.0 < error < 1e-6
+    # x is written with four digits, and p changes by less than 0.3 per unit of x.
+    assert p == pytest.approx(float(exact.density(np.array([float(found["x:"])]))), abs=3e-4)
+    assert float(found["J:"].split(" ± ")[0]) == pytest.approx(exact.scalars["flux"], rel=1e-3)
+    (density, current) = dragged(browser)
+    assert density[0] == current[0] < 0.5
+    assert density[1] < 0.5
+    assert current[1] == 1.0
+    assert complaints(browser) == []
+
+
+def test_marginals_zoom_together_where_they_share_a_variable(browser: Any, pages: dict[str, Path]) -> None:
+    opened(browser, pages["linear-3d"], width=1100, scheme="light")
+    panel = browser.find_element("css selector", ".viewer .bk-Figure")
+    found = pointed(browser, panel, across=20, down=-30)
+    assert list(found) == ["x:", "y:", "p:", "J:"]
+    exact = fp.cases.get("linear-3d").moments
+    covariance = np.array([[exact[2, 0, 0], exact[1, 1, 0]], [exact[1, 1, 0], exact[0, 2, 0]]])
+    # The box has six standard deviations to each side, in 16 cells: the centre of the cell that was pointed at, next to zero.
+    place = 0.375 * np.sqrt(np.diag(covariance)) * np.sign([float(found["x:"]), float(found["y:"])])
+    peak = 1.0 / (2.0 * np.pi * np.sqrt(np.linalg.det(covariance)))
+    there = peak * np.exp(-0.5 * place @ np.linalg.solve(covariance, place))
+    assert float(found["p:"]) == pytest.approx(there, rel=5e-3)  # on 16³ cells
+    first, second, third = dragged(browser)
+    assert first[0] == second[0] < 0.5
+    assert first[1] == third[0] < 0.5
+    assert second[1] == third[1] == 1.0
     assert complaints(browser) == []
 
 

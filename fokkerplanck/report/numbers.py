@@ -201,7 +201,7 @@ def diagnostics(solution: Solution) -> list[Block]:
     return blocks
 
 
-def settings(solution: Solution, run: Run | None) -> list[tuple[str, str]]:
+def settings(solution: Solution, run: Run | None, rng: int | None) -> list[tuple[str, str]]:
     """What was asked for."""
     known = solution.diagnostics
     grid = solution.grid
@@ -220,9 +220,14 @@ def settings(solution: Solution, run: Run | None) -> list[tuple[str, str]]:
             ("simulated chains", f"{len(run.start)}"),
             ("steps recorded of each", f"{run.steps}"),
             ("steps before that", f"{run.burn_in}"),
-            ("seed", f"{run.seed}"),
+            ("seed", seed(run, rng)),
         ]
     return rows
+
+
+def seed(run: Run, rng: int | None) -> str:
+    """What to pass again to have the same run."""
+    return f"{rng}" if rng is not None else f"not given; the streams of the chains began from {run.seed}"
 
 
 def _level(level: Mapping[str, Any]) -> Sequence[str]:

@@ -21,6 +21,7 @@ from ..nonequilibrium import NonEquilibrium, nonequilibrium
 from ..process import DiffusionProcess
 from ..results import Solution
 from ..sgd import Run
+from ..sgd.simulation import draw_seed
 from . import numbers, pictures
 from .blocks import Block, Section, Table, Text
 from .markup import plus_minus, style
@@ -42,6 +43,7 @@ def write_report(
     run: Run | None = None,
     comparison: Comparison | None = None,
     area: AreaTest | None = None,
+    rng: int | None = None,
     remarks: Sequence[str] = (),
     failure: str = "",
     command: str = "",
@@ -50,7 +52,8 @@ def write_report(
 
     It has the problem and the settings, density and current, stream function, Helmholtz shares, entropy production and the
     verdict on detailed balance, the simulation where there is one, errors with their meaning, and versions. Pictures are in the
-    page, and in two dimensions a view that zooms and shows the values under the pointer. No network is needed, and the page
+    page, and a view that zooms and shows the values under the pointer: of lines, of the plane, or in three dimensions of the
+    marginals of every two variables. No network is needed, and the page
     itself forbids its use. A page that was there before is replaced when the new one is complete.
 
     Parameters
@@ -67,6 +70,8 @@ def write_report(
         From :func:`helmholtz` and :func:`detailed_balance`; computed where they are not given.
     run, comparison, area : optional
         Simulated SGD, what :func:`compare` says of it, and the :func:`area_test` of its chains.
+    rng : int, optional
+        The seed that the simulation was asked for with, which repeats it; ``run.seed`` was drawn from it.
     remarks : sequence of str
         What a reader has to know.
     failure : str
@@ -91,7 +96,7 @@ def write_report(
     ...     "Detailed balance holds" in path.read_text(encoding="utf-8")
     True
     """
-    _check(solution, problem, run, comparison, failure)
+    _check(solution, problem, run, comparison, rng, failure)
     case, process = (problem, None) if isinstance(problem, Case) else (None, problem)
     heading = title or (case.title if case is not None else "Stationary state of a Fokker–Planck equation")
     words = description if description is not None else case.description if case is not None else ""
@@ -103,7 +108,9 @@ def write_report(
             judged = detailed_balance(solution)
         found = nonequilibrium(solution)
         parts = helmholtz(solution) if split is None else split
-        sections.append(Section("settings", "Settings", [Table("What was asked for", numbers.settings(solution, run))]))
+        sections.append(
+            Section("settings", "Settings", [Table("What was asked for", numbers.settings(solution, run, rng))])
+        )
         state, scripts = _state(solution, parts, found, case, judged)
         sections.append(state)
         sections += _split(solution, parts, found)
@@ -111,7 +118,7 @@ def write_report(
         if run is not None:
             sections.append(_simulation(solution, run, comparison, area))
         sections.append(Section("diagnostics", "Diagnostics", numbers.diagnostics(solution)))
-    sections.append(_provenance(run, command))
+    sections.append(_provenance(run, rng, command))
     page = _template().render(
         title=heading,
         style=style(),
@@ -127,7 +134,9 @@ def write_report(
     write_whole(path, partial(Path.write_text, data=page, encoding="utf-8"))
 
 
-def _check(solution: object, problem: object, run: object, comparison: object, failure: str) -> None:
+def _check(
+    solution: object, problem: object, run: Run | None, comparison: object, rng: int | None, failure: str
+) -> None:
     if not isinstance(solution, Solution | None):
         raise InvalidInput(
             f"solution: expected a Solution, or None where nothing was solved, got {type(solution).__name__}"
@@ -138,6 +147,9 @@ def _check(solution: object, problem: object, run: object, comparison: object, f
         raise InvalidInput("failure: expected the reason why there is no solution, got none")
     if comparison is not None and run is None:
         raise InvalidInput("run: expected the simulation that the comparison is of, got none")
+    if rng is not None and (run is None or draw_seed(rng) != run.seed):
+        why = "there is no run" if run is None else "the streams of this run began from another one"
+        raise InvalidInput(f"rng: expected the seed that the simulation was asked for with, got {rng!r}, but {why}")
     if solution is not None and problem is not None:
         names = _names(None, problem)
         if names != solution.names:
@@ -168,12 +180,8 @@ def _problem(
 def _state(
     solution: Solution, parts: HelmholtzSplit, found: NonEquilibrium, case: Case | None, judged: DetailedBalance | None
 ) -> tuple[Section, str]:
-    blocks: list[Block] = [pictures.state(solution)]
-    scripts = ""
-    if solution.grid.dim == 2:
-        view, scripts = viewer(solution, parts)
-        blocks.append(view)
-    blocks += [numbers.moments(solution), *numbers.current(solution, found)]
+    view, scripts = viewer(solution, parts)
+    blocks: list[Block] = [pictures.state(solution), view, numbers.moments(solution), *numbers.current(solution, found)]
     if case is not None:
         blocks += numbers.exact(case, solution, judged)
     return Section("state", "Density and current", blocks), scripts
@@ -217,7 +225,7 @@ def _simulation(solution: Solution, run: Run, comparison: Comparison | None, are
     return Section("simulation", "Simulation against solution", blocks)
 
 
-def _provenance(run: Run | None, command: str) -> Section:
+def _provenance(run: Run | None, rng: int | None, command: str) -> Section:
     known = provenance()
     rows = [("command line", command)] if command else []
     rows += [
@@ -228,7 +236,7 @@ def _provenance(run: Run | None, command: str) -> Section:
     ]
     rows += [(key.removeprefix("version_"), value) for key, value in known.items() if key.startswith("version_")][1:]
     rows += [(name, version(name)) for name in DRAWN_WITH]
-    rows.append(("seed of the simulation", "no simulation" if run is None else f"{run.seed}"))
+    rows.append(("seed of the simulation", "no simulation" if run is None else numbers.seed(run, rng)))
     return Section("provenance", "Provenance", [Table("Made with", rows)])
 
 

@@ -156,12 +156,12 @@ def simulate(
                 f"executor: expected neither checkpoint nor trajectories, files of one process, got {checkpoint!r} and "
                 f"{trajectories!r}. Leave them or the executor out"
             )
-        seed = _draw_seed(rng)
+        seed = draw_seed(rng)
         with progress_bar("SGD chains", total=groups, show=progress) as moved:
             state, counts = gathered(sgd, setup, seed, steps, executor, moved)
         _blame_gradient(sgd, state)
         return _run(sgd, setup, state, counts, steps, shorter)
-    state = Ensemble.seeded(_draw_seed(rng), setup)
+    state = Ensemble.seeded(draw_seed(rng), setup)
     settings = _settings(setup, sgd, rng)
     if checkpoint is not None and restore_checkpoint(checkpoint, state, settings):
         _check_progress(state, setup, steps, checkpoint)
@@ -277,7 +277,8 @@ def _first_points(sgd: SGD, start: ArrayLike | None, chains: int) -> Array:
     return np.ascontiguousarray(np.broadcast_to(points, (chains, d)))
 
 
-def _draw_seed(rng: Randomness) -> int:
+def draw_seed(rng: Randomness) -> int:
+    """The seed of the streams of all chains, ``Run.seed``: the same one for the same whole number."""
     try:
         return int(np.random.default_rng(rng).integers(2**63))
     except (TypeError, ValueError) as error:
