@@ -1,6 +1,7 @@
-"""Sphinx configuration; needs no network. What the build writes itself is in the modules of `pages`."""
+"""Sphinx configuration; neither the build nor the pages need a network. What the build writes is in the modules of `pages`."""
 
 import sys
+from importlib.metadata import distribution
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,13 @@ extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napole
 exclude_patterns = ["_build", "jupyter_execute"]
 html_theme = "furo"
 html_title = f"fokkerplanck {version}"
-html_static_path = ["_static"]
 html_css_files = ["pages.css"]
+
+# MathJax in one file, glyphs included, beside the pages, which would ask a network for it by default. The package is there for
+# that file only: its own extension copies all of its 24 MB.
+mathjax_path = "tex-svg-full.js"
+mathjax = distribution("sphinx-mathjax-offline").locate_file(f"sphinx-mathjax-offline/static/mathjax/{mathjax_path}")
+html_static_path = ["_static", str(mathjax)]
 
 myst_enable_extensions = ["dollarmath", "amsmath", "deflist", "colon_fence"]
 myst_heading_anchors = 3

@@ -128,10 +128,12 @@ def list_cases() -> None:
 
 @app.command()
 def verify(
-    name: Annotated[str | None, typer.Argument(help="A case of the gallery; all of them by default.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Cases of the gallery; all of them by default.")
+    ] = None,
     parameter: Annotated[
         list[str] | None,
-        typer.Option("--parameter", "-p", metavar="KEY=VALUE", help="A parameter of the case; repeatable."),
+        typer.Option("--parameter", "-p", metavar="KEY=VALUE", help="A parameter of the one case; repeatable."),
     ] = None,
     cells: Annotated[int | None, typer.Option(help="Cells per axis of the finest grid, a multiple of 4.")] = None,
 ) -> None:
@@ -139,13 +141,12 @@ def verify(
     from . import cases
     from .progress import progress_bar
 
-    if name is None and parameter:
-        raise InvalidInput(f"expected the name of a case with -p, got none with {parameter[0]!r}")
-    chosen = cases.names() if name is None else (name,)
+    if parameter and len(names or ()) != 1:
+        raise InvalidInput(f"expected the name of one case with -p, got {names or 'none'} with {parameter[0]!r}")
+    chosen = [cases.get(name, **_parameters(parameter)) for name in names or cases.names()]  # all, before the work
     found = []
     with progress_bar("verifying", len(chosen)) as advance:
-        for each in chosen:
-            case = cases.get(each, **_parameters(parameter))
+        for case in chosen:
             found.append(cases.verify(case, shape=None if cells is None else (cells,) * case.dim))
             advance(1)
     _print_verification(found)
@@ -260,23 +261,33 @@ def _parameters(given: list[str] | None) -> dict[str, Any]:
 def _own_case(path: Path, target: str | None, features: str | None, model: str, given: dict[str, Any]) -> Case:
     from . import sgd
     from .cases import from_sgd
+    from .sgd.data import columns
 
     if model not in MODELS:
         raise InvalidInput(f"--model: expected one of {', '.join(MODELS)}, got {model!r}")
     if target is None or features is None:
         missing = [option for option, value in (("--target", target), ("--features", features)) if value is None]
-        raise InvalidInput(f"--data: expected also {' and '.join(missing)} (names of columns), got none")
-    columns = tuple(column.strip() for column in features.split(","))
-    table = sgd.read_csv(path, target=target, features=columns).standardised(target=model == "linear")
+        raise InvalidInput(f"--data: expected also {' and '.join(missing)}, got none. {columns(path)}")
+    wanted = tuple(column.strip() for column in features.split(","))
+    table = sgd.read_csv(path, target=target, features=wanted).standardised(target=model == "linear")
     build = {"logistic": sgd.logistic_regression, "linear": sgd.linear_regression}[model]
     settings = OWN_DATA | given
     loss = build(table.X, table.y, l2=settings.pop("l2", MODELS[model]), names=table.feature_names)
+    classes = _classes(table.y, loss.y) if model == "logistic" else ""
     return from_sgd(
         sgd.SGD(loss, **settings),
         name=path.stem,
-        title=f"{model.capitalize()} regression of {target} in {path.name}",
+        title=f"{model.capitalize()} regression of {target} in {path.name}{classes}",
         description=f"{len(table.X)} rows; features standardised" + (", target too." if model == "linear" else "."),
     )
+
+
+def _classes(labels: Any, signs: Any) -> str:
+    """Which of two labels is which, unless they are the signs themselves."""
+    if set(labels) == set(signs):
+        return ""
+    less, more = (labels[signs == sign][0] for sign in (-1.0, 1.0))
+    return f" (+1: {more}, −1: {less})" if isinstance(more, str) else f" (+1: {more:g}, −1: {less:g})"
 
 
 def _work(
@@ -349,13 +360,14 @@ def _keep(result: Any, folder: Path) -> None:
 
 def _print(analysis: Analysis, files: list[Path]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(show_header=False, title=analysis.case.title, min_width=60)
+    table = Table(show_header=False, title=escape(analysis.case.title), min_width=60)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for label, value in analysis.rows()[1:]:
-        table.add_row(label, value)
+        table.add_row(escape(label), escape(value))  # names of columns and classes, whatever brackets they have
     for path in files:
         table.add_row("written", str(path))
     Console().print(table)

@@ -103,6 +103,28 @@ def test_own_data_logistic(capsys, table):
     assert summary["settings"]["samples"] == 80
 
 
+def test_own_data_says_which_label_is_which(capsys, tmp_path, table):
+    """In the title, whatever brackets the label has; and the weight of a grows the odds of that label."""
+    edit(table, 0, "kind", "[quality]")
+    arguments = ["--data", str(table), "--target", "[quality]", "--features", "a", "--output", str(tmp_path)]
+    code, out, _ = run(capsys, "run", *arguments, "--chains", "0")
+    assert code == 0
+    assert "Logistic regression of [quality] in mine.csv (+1: good, −1: bad)" in " ".join(out.split())
+    assert json.loads((tmp_path / "summary.json").read_text())["density"]["mean"][0] > 0  # good where a > 0
+
+
+def test_labels_that_are_numbers_are_named_unless_they_are_signs(capsys, tmp_path):
+    rng = np.random.default_rng(67)
+    x = rng.normal(size=60)
+    above = x + rng.normal(size=60) > 0
+    for labels, said in (((0, 3), "(+1: 3, −1: 0)"), ((-1, 1), "mine.csv")):
+        rows = np.column_stack([x, np.where(above, labels[1], labels[0])])
+        np.savetxt(tmp_path / "mine.csv", rows, delimiter=",", header="x,y", comments="")
+        arguments = ["--data", str(tmp_path / "mine.csv"), "--target", "y", "--features", "x"]
+        _, out, err = run(capsys, "run", *arguments, "--chains", "0", "--json")
+        assert json.loads(out)["title"].endswith(said), err
+
+
 def test_own_data_linear_in_one_and_three_dimensions(capsys, table):
     for features in ("a", "a,b,c"):
         arguments = ["run", "--data", str(table), "--target", "level", "--features", features, "--model", "linear"]
@@ -179,7 +201,9 @@ def test_parameters_of_a_case(capsys):
         (["run", "ring", "-p", "sine=much"], "expected a finite number for sine, by default 0.5, got 'much'"),
         (["run", "ring", "-p", "cosinus=1"], "expected parameters among interpretation, sine, cosine; got cosinus"),
         (["run", "--data", "x.csv", "-p", "sine=1"], "expected -p with a case of the gallery"),
-        (["verify", "-p", "sine=1"], "expected the name of a case with -p"),
+        (["verify", "-p", "sine=1"], "expected the name of one case with -p, got none with 'sine=1'"),
+        (["verify", "ring", "blowtorch", "-p", "sine=1"], "one case with -p, got ['ring', 'blowtorch'] with 'sine=1'"),
+        (["verify", "ring", "triangle"], "expected the name of a case, one of"),
         (["verify", "triangle"], "expected the name of a case, one of"),
     ],
 )
@@ -196,6 +220,13 @@ def test_verify_prints_errors_ratios_and_orders(capsys):
     assert out.count("≥ 3.5") == 3
     assert out.count("≥ 1.9") == 3
     assert "16.0" in out
+
+
+def test_verify_takes_several_names(capsys):
+    code, out, _ = run(capsys, "verify", "ring", "blowtorch")
+    assert code == 0
+    assert out.index("│ ring") < out.index("│ blowtorch")
+    assert "2 verified, 0 missed, 0 without an exact answer" in out
 
 
 def test_verify_of_a_case_without_an_answer_says_so(capsys):
@@ -227,7 +258,8 @@ def data_arguments(path, **changes):
         ({"features": "a,e"}, "e"),
         ({"features": "a,colour"}, "colour"),
         ({"features": "a,a"}, "a"),
-        ({"features": "a,b,c,d"}, "at most 3"),
+        ({"features": "a,b,c,d"}, "at most 3 parameters, got 4"),
+        ({"features": "a,b,c,d"}, "SGD.simulate() without grid= and area_test of what it returns"),
         ({"target": "colour"}, "two different labels"),
         ({"model": "quadratic"}, "--model: expected one of logistic, linear"),
         ({"batch-size": "81"}, "batch larger than the data"),
@@ -259,7 +291,11 @@ def test_bad_values_name_their_line(capsys, table):
 
 def test_missing_file_and_stray_options(capsys, tmp_path, table):
     assert "expected a readable CSV file" in run(capsys, "run", *data_arguments(tmp_path / "none.csv"))[2]
-    assert "expected also --target and --features" in run(capsys, "run", "--data", str(table))[2]
+    said = run(capsys, "run", "--data", str(table))[2]
+    assert "--data: expected also --target and --features, got none. The columns are ['a', 'b', 'c', 'd'," in said
+    said = run(capsys, "run", "--data", str(table), "--target", "kind")[2]
+    assert "expected also --features, got none. The columns are ['a'," in said
+    assert "expected a readable CSV file" in run(capsys, "run", "--data", str(tmp_path / "none.csv"))[2]
     assert "got both" in run(capsys, "run", "diabetes", *data_arguments(table))[2]
     assert "got no --data" in run(capsys, "run", "diabetes", "--target", "x")[2]
     assert "got neither" in run(capsys, "run")[2]

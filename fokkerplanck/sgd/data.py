@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -155,33 +156,49 @@ def read_csv(path: str | PathLike[str], *, target: str, features: Sequence[str])
     return Dataset(X, _target(lines, [row[-1] for row in rows], target), tuple(wanted), target)
 
 
-def _read_rows(path: Path, wanted: list[str]) -> tuple[list[int], list[list[str]]]:
-    """The wanted entries of every row, and the line of the file on which each row ends."""
-    lines, rows = [], []
+def columns(path: Path) -> str:
+    """The names in the first line of a CSV file, as a message has them.
+
+    Raises
+    ------
+    InvalidInput
+        For a file that is missing or no CSV.
+    """
+    with _opened(path) as (header, _):
+        return f"The columns are {header}{_hint(header)}"
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[list[str], Any]]:
+    """The names in the first line of a file, and a reader of the lines after it."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file, strict=True)
-            header = [name.strip() for name in next(reader, [])]
-            for name in wanted:
-                if header.count(name) != 1:
-                    found = "no such column" if name not in header else f"{header.count(name)} columns of that name"
-                    raise InvalidInput(
-                        f"{path}: expected one column {name!r}, got {found}. The columns are {header}{_hint(header)}"
-                    )
-            places = [header.index(name) for name in wanted]
-            for row in reader:
-                if not row:  # a blank line, at the end of many files
-                    continue
-                if len(row) != len(header):
-                    raise InvalidInput(
-                        f"{path}, line {reader.line_num}: expected {len(header)} entries, got {len(row)}"
-                    )
-                lines.append(reader.line_num)
-                rows.append([row[place].strip() for place in places])
+            yield [name.strip() for name in next(reader, [])], reader
     except OSError as error:
         raise InvalidInput(f"{path}: expected a readable CSV file, got {error.strerror or error}") from error
     except (csv.Error, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path}: expected comma-separated text in UTF-8, got {error}") from error
+
+
+def _read_rows(path: Path, wanted: list[str]) -> tuple[list[int], list[list[str]]]:
+    """The wanted entries of every row, and the line of the file on which each row ends."""
+    lines, rows = [], []
+    with _opened(path) as (header, reader):
+        for name in wanted:
+            if header.count(name) != 1:
+                found = "no such column" if name not in header else f"{header.count(name)} columns of that name"
+                raise InvalidInput(
+                    f"{path}: expected one column {name!r}, got {found}. The columns are {header}{_hint(header)}"
+                )
+        places = [header.index(name) for name in wanted]
+        for row in reader:
+            if not row:  # a blank line, at the end of many files
+                continue
+            if len(row) != len(header):
+                raise InvalidInput(f"{path}, line {reader.line_num}: expected {len(header)} entries, got {len(row)}")
+            lines.append(reader.line_num)
+            rows.append([row[place].strip() for place in places])
     return lines, rows
 
 

@@ -280,7 +280,8 @@ class SGD:
         if self.model.dim > 3:
             raise InvalidInput(
                 f"box: expected a model of at most 3 parameters, got {self.model.dim}; densities are gridded in at "
-                "most 3 dimensions. Keep fewer features"
+                "most 3 dimensions. Keep fewer features, or do without a density: SGD.simulate() without grid= and area_test "
+                "of what it returns give moments and a test of detailed balance in any number of parameters"
             )
         if not (math.isfinite(widths) and widths > 0.0):
             raise InvalidInput(f"widths: expected a positive number of standard deviations, got {widths!r}")
