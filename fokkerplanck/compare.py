@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 BINS = {1: 64, 2: 32, 3: 16}  # per axis, at most: a bin then is about half a standard deviation of a well-fitting box
 FLIP_SEED = 3141  # of the sign flips behind the p-values: the same comparison gives the same numbers
+SAME = 1e-4  # of the box, and of curvatures that differences may have given: less does not show in a comparison
+ROUND_OFF = 1e-9  # learning rates are given, or few multiplications away from it
 MASS = 1e-2  # of a density given as an explanation: what a box may have cut
 
 
@@ -175,8 +177,10 @@ def compare(
     Warns
     -----
     MismatchWarning
-        If the solution is of the process of an SGD, and the run is of another: with momentum, in epochs, of other data, or of a
-        learning rate and batch size with another diffusion limit (equal ratios have the same).
+        If the solution is of the process of an SGD, and the run is of another: with momentum, in epochs, with a learning rate
+        that changes while it is recorded, with other label noise, injected noise or weight decay, with stable noise, of another
+        loss or other data, or of a learning rate and batch size with another diffusion limit (equal ratios have the same).
+        Chains recorded elsewhere say nothing of themselves.
 
     References
     ----------
@@ -250,33 +254,68 @@ def compare(
     )
 
 
-def _differences(origin: Mapping[str, Any], run: Run) -> list[str]:
+def _differences(there: Mapping[str, Any], run: Run) -> list[str]:
     """What a run has otherwise than the SGD whose process was solved, in words."""
-    if not origin:
+    here = run.origin
+    if not (there and here):  # a process of one's own, or chains recorded elsewhere, of which no more is known
         return []
-    words = []
-    if run.momentum > 0.0:
-        words.append(f"momentum {run.momentum:g}, where the solution has none")
-    if run.sampling == "recorded":  # of which no more is known
-        return words
-    if run.n != origin["samples"]:
-        words.append(f"{run.n} samples, where the solution has {origin['samples']}")
-    if run.sampling == "epoch":
-        words.append("epochs, whose batches cancel one another, where the solution has independent ones")
-    here = (run.learning_rate, run.batch_size, run.sampling)
-    there = (origin["learning_rate"], origin["batch_size"], origin["sampling"])
-    same = here[0] == there[0] or origin["order"] == 1  # one learning rate and another have the same limit, at one η/B
-    if run.n == origin["samples"] and not (same and np.isclose(_noise(here, run.n), _noise(there, run.n), rtol=1e-9)):
+    words, other_loss = [], not _same_loss(here, there, run.grid)
+    if here["momentum"] > 0.0:
+        words.append(f"momentum {here['momentum']:g}, where the solution has none")
+    if here["samples"] != there["samples"]:
+        words.append(f"{here['samples']} samples, where the solution has {there['samples']}")
+    elif other_loss and here["weight_decay"] == there["weight_decay"]:
         words.append(
-            "learning rate {:g}, batch size {} ({}), where the solution has {:g} and {} ({})".format(*here, *there)
+            f"another loss, other data, or another of several minima: {here['minimum']}, where the solution has "
+            f"{there['minimum']}"
+        )
+    for key in ("weight_decay", "label_noise", "injected_noise"):
+        if here[key] != there[key] and (
+            other_loss or key != "weight_decay"
+        ):  # a penalty may be part of a loss of one's own
+            words.append(f"{key.replace('_', ' ')} {here[key]:g}, where the solution has {there[key]:g}")
+    if here["alpha"] < 2.0:
+        words.append(f"stable noise of exponent {here['alpha']:g}, where that of the solution has a variance")
+    if here["sampling"] == "epoch":
+        words.append("epochs, whose batches cancel one another, where the solution has independent ones")
+    return words + _other_steps(here, there, run)
+
+
+def _same_loss(here: Mapping[str, Any], there: Mapping[str, Any], grid: Grid) -> bool:
+    """Whether two losses have the same minimum, curvatures and noise there."""
+    same = np.allclose(here["curvatures"], there["curvatures"], rtol=SAME, atol=0.0)
+    same = same and bool(np.isclose(here["gradient_variance"], there["gradient_variance"], rtol=SAME, atol=0.0))
+    shift = np.subtract(here["minimum"], there["minimum"])
+    return same and bool((np.abs(shift) <= SAME * grid.box.widths).all())
+
+
+def _other_steps(here: Mapping[str, Any], there: Mapping[str, Any], run: Run) -> list[str]:
+    """What the steps of a run have otherwise: learning rate, batch size and sampling, or a scheme of the diffusion."""
+    known = there["learning_rate"]
+    low, high = here["learning_rates"]
+    if not np.isclose(low, high, rtol=ROUND_OFF):
+        return [f"learning rates from {low:g} to {high:g}, where the solution has {known:g} throughout"]
+    words = []
+    ours, theirs = (high, here["batch_size"], here["sampling"]), (known, there["batch_size"], there["sampling"])
+    # one learning rate and another have the same limit, at one η/B
+    same = there["order"] == 1 or bool(np.isclose(high, known, rtol=ROUND_OFF))
+    noise, expected = (_noise(settings, there["samples"], there["label_noise"]) for settings in (ours, theirs))
+    if here["samples"] == there["samples"] and not (same and np.allclose(noise, expected, rtol=ROUND_OFF, atol=0.0)):
+        words.append(
+            "learning rate {:g}, batch size {} ({}), where the solution has {:g} and {} ({})".format(*ours, *theirs)
+        )
+    if there["order"] != 1 and run.time_step < high:
+        words.append(
+            f"steps of {run.time_step:g} of a scheme for its diffusion, where the solution is of steps of {known:g}"
         )
     return words
 
 
-def _noise(settings: tuple[float, int, str], n: int) -> float:
-    """D/Σ of independent batches."""
+def _noise(settings: tuple[float, int, str], n: int, label_noise: float) -> tuple[float, float]:
+    """What independent batches and the noise on their labels add to D."""
     rate, batch, sampling = settings
-    return 0.5 * rate / batch * (1.0 if sampling == "with_replacement" else (n - batch) / (n - 1.0))
+    scale = 0.5 * rate / batch
+    return scale * (1.0 if sampling == "with_replacement" else (n - batch) / (n - 1.0)), scale * label_noise**2
 
 
 def _density(theory: Any, grid: Grid, name: str) -> Array:

@@ -12,9 +12,12 @@ from numpy.typing import ArrayLike
 from . import replicates
 from .errors import InvalidInput
 from .grid import Array
+from .recorded import in_order
 from .replicates import DEPENDENT, in_words, mean_test
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from .sgd import Run
 
 BLOCKS = 16  # of one trajectory: 10 to 20 keep a test at or below its level
@@ -93,7 +96,11 @@ def as_areas(chains: Run | Areas) -> Areas:
 
 
 def swept_areas(
-    trajectory: ArrayLike, *, time_step: float, blocks: int = BLOCKS, names: tuple[str, ...] | None = None
+    trajectory: ArrayLike | xr.DataArray,
+    *,
+    time_step: float,
+    blocks: int = BLOCKS,
+    names: tuple[str, ...] | None = None,
 ) -> Areas:
     r"""Area rates of recorded trajectories: of each chain, or of each block of a single one.
 
@@ -104,13 +111,14 @@ def swept_areas(
 
     Parameters
     ----------
-    trajectory : array_like, shape (chains, steps + 1, d) or (steps + 1, d)
+    trajectory : array_like, shape (chains, steps + 1, d) or (steps + 1, d), or DataArray
+        As for :func:`fokkerplanck.sgd.from_trajectory`.
     time_step : float
         Time between two points: η for SGD.
     blocks : int
         Into how many parts a single trajectory is cut; 10 to 20.
     names : tuple of str, optional
-        Of the parameters; by default theta0, theta1, …
+        Of the parameters; by default as there.
 
     Returns
     -------
@@ -119,8 +127,8 @@ def swept_areas(
     Raises
     ------
     InvalidInput
-        For another shape, values that are not finite, points on a line or plane of fewer dimensions, or fewer than two steps
-        in a block.
+        For another shape or other dimensions, axes that seem to be exchanged, values that are not finite, points on a line or
+        plane of fewer dimensions, or fewer than two steps in a block.
 
     Examples
     --------
@@ -128,7 +136,8 @@ def swept_areas(
     >>> swept_areas(corners, time_step=0.5).rates[:, 0, 1].tolist() == [0.5] * 16  # in four steps, or 2 times, once round
     True
     """
-    theta = np.asarray(trajectory, dtype=float)
+    given, names = in_order(trajectory, names)
+    theta = np.asarray(given, dtype=float)
     if theta.ndim not in (2, 3) or theta.shape[-2] < 3:
         raise InvalidInput(
             f"trajectory: expected shape (chains, steps + 1, d), or (steps + 1, d) for one chain, got {theta.shape}"
@@ -196,6 +205,12 @@ def extrapolated_areas(run: Run, half: Run) -> Areas:
             f"B = {run.batch_size / 2:g}, got {half.names}, n = {half.n}, momentum = {half.momentum:g}, "
             f"η = {half.learning_rate:g} and B = {half.batch_size}"
         )
+    for key in ("weight_decay", "label_noise", "injected_noise", "alpha", "minimum"):
+        ours, theirs = run.origin.get(key), half.origin.get(key)
+        if ours != theirs:
+            raise InvalidInput(
+                f"half: expected the same {key.replace('_', ' ')} as of the other run, {ours}, got {theirs}"
+            )
     if {run.sampling, half.sampling} != {"with_replacement"}:
         raise InvalidInput(
             f"sampling: expected with replacement in both, got {run.sampling!r} and {half.sampling!r}: the factor "

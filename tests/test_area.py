@@ -242,6 +242,11 @@ def test_extrapolation_removes_the_first_order():
         fp.extrapolated_areas(run, replace(half, start=half.start[:512]))
     with pytest.raises(fp.InvalidInput, match="sampling: expected with replacement in both"):
         fp.extrapolated_areas(run, replace(half, sampling="without_replacement"))
+    noisier = replace(half, origin={**half.origin, "label_noise": 0.5})
+    with pytest.raises(
+        fp.InvalidInput, match=r"half: expected the same label noise as of the other run, 0\.0, got 0\.5"
+    ):
+        fp.extrapolated_areas(run, noisier)
 
 
 @pytest.mark.parametrize(("dim", "delta"), [(2, 15.70), (3, 21.80)])

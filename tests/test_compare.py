@@ -159,12 +159,82 @@ def other_run(case, grid, **changes):
         ({"learning_rate": 0.05}, "learning rate 0.05, batch size 4"),
         ({"sampling": "without_replacement"}, "without_replacement"),
         ({"sampling": "epoch"}, "epochs, whose batches cancel"),
+        ({"label_noise": 0.5}, r"got one with label noise 0\.5, where the solution has 0\. What"),
+        ({"injected_noise": 1e-4}, r"got one with injected noise 0\.0001, where the solution has 0\. What"),
+        (
+            {"schedule": lambda k: 101 / (k + 1)},
+            r"learning rates from 0\.02\d+ to 0\.1, where the solution has 0\.1 throughout",
+        ),
+        ({"schedule": [1.0, 0.5]}, "got one with learning rate 0.05, batch size 4"),  # after the burn-in
+        (
+            {"noise": "stable", "alpha": 1.7},
+            r"stable noise of exponent 1\.7, where that of the solution has a variance",
+        ),
     ],
 )
 def test_a_run_of_something_else_is_warned_of(diabetes, changes, message):
     case, sol, _ = diabetes
     with pytest.warns(fp.MismatchWarning, match=message):
         compare(sol, other_run(case, sol.grid, **changes))
+
+
+def regression(case, l2=0.0, y=None):
+    return fp.sgd.linear_regression(case.sgd.model.X, case.sgd.model.y if y is None else y, l2=l2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"l2": 0.05}, r"got one with weight decay 0\.05, where the solution has 0\. What"),
+        ({"y": "reversed"}, r"got one with another loss, other data, or another of several minima: \[-?0\.\d+, "),
+    ],
+)
+def test_another_loss_is_warned_of(diabetes, changes, message):
+    case, sol, _ = diabetes
+    if "y" in changes:
+        changes = {"y": case.sgd.model.y[::-1]}
+    sgd = replace(case.sgd, model=regression(case, **changes))
+    with pytest.warns(fp.MismatchWarning, match=message):
+        compare(sol, sgd.simulate(grid=sol.grid, chains=64, steps=256, rng=815))
+
+
+@pytest.mark.parametrize("settings", [{"label_noise": 0.5}, {"injected_noise": 1e-3}, {"l2": 0.05}])
+def test_what_the_solution_has_too_is_not_warned_of(diabetes, settings):
+    """The same noise on both sides is silent; the solution with it and a run without, or with more, is not."""
+    case, _, _ = diabetes
+
+    def changed(factor):
+        given = {key: factor * value for key, value in settings.items()}
+        return replace(case.sgd, model=regression(case, given.pop("l2", 0.0)), **given)
+
+    sgd = changed(1.0)
+    sol = fp.solve_stationary(sgd.process(), sgd.box(), shape=(64, 64))
+    options = {"grid": sol.grid, "chains": 64, "steps": 256, "rng": 816}
+    compare(sol, sgd.simulate(**options))
+    compare(sol, replace(sgd, learning_rate=0.05, batch_size=2).simulate(**options))  # the same limit
+    for factor in (0.0, 2.0):
+        with pytest.warns(
+            fp.MismatchWarning, match=f"{0.0 if not factor else 2 * next(iter(settings.values())):g}, where"
+        ):
+            compare(sol, changed(factor).simulate(**options))
+
+
+def test_a_penalty_within_a_loss_of_ones_own_is_that_of_the_loss():
+    rng = np.random.default_rng(108)
+    data = np.column_stack([rng.normal(size=(50, 1)), rng.normal(size=50)])
+
+    def gradients(penalty):
+        return lambda theta, rows: (rows[:, :1] @ theta - rows[:, 1])[:, None] * rows[:, :1] + penalty * theta
+
+    inside = fp.sgd.numpy_loss(gradients(0.3), data, start=[0.0])
+    outside = fp.sgd.linear_regression(data[:, :1], data[:, 1], l2=0.3)
+    without = fp.sgd.linear_regression(data[:, :1], data[:, 1])
+    solved, own, other = (fp.sgd.SGD(model, learning_rate=0.1, batch_size=2) for model in (outside, inside, without))
+    sol = fp.solve_stationary(solved.process(), solved.box(), shape=(64,))
+    options = {"grid": sol.grid, "chains": 64, "steps": 64, "rng": 817}
+    compare(sol, own.simulate(**options))
+    with pytest.warns(fp.MismatchWarning, match=r"weight decay 0, where the solution has 0\.3"):
+        compare(sol, other.simulate(**options))
 
 
 def test_other_data_are_warned_of(diabetes):
@@ -175,14 +245,34 @@ def test_other_data_are_warned_of(diabetes):
         compare(sol, run)
 
 
+def path_of(case):
+    """Of 64 chains with the mean and spread of the case, of points that owe nothing to each other."""
+    root = np.linalg.cholesky(case.sgd.covariance())
+    return case.sgd.model.minimum + np.random.default_rng(814).normal(size=(64, 50, 2)) @ root.T
+
+
 def test_runs_of_the_same_diffusion_are_not_warned_of(diabetes):
     case, sol, run = diabetes  # warnings are errors here
     compare(sol, run)
-    compare(sol, other_run(case, sol.grid, learning_rate=0.05, batch_size=2))
+    for changes in (
+        {"learning_rate": 0.05, "batch_size": 2},
+        {"noise": "gaussian"},
+        {"noise": "stable", "alpha": 2.0},
+        {"schedule": [0.5] * 50 + [1.0]},  # that of the solution as soon as the burn-in is over
+    ):
+        compare(sol, other_run(case, sol.grid, **changes))
+    compare(sol, case.sgd.simulate(grid=sol.grid, chains=64, steps=512, rng=813, euler_steps=2))
+    recorded = fp.sgd.from_trajectory(path_of(case), learning_rate=0.1, grid=sol.grid)  # says nothing of itself
+    compare(sol, recorded)
     elsewhere = fp.solve_stationary(
         fp.DiffusionProcess(lambda x: -x, 0.5, dim=2), sol.grid.box, shape=(128, 128), max_wall_mass=1
     )
     compare(elsewhere, replace(run, momentum=0.9))  # a process of one's own may be meant for it
-    second = fp.solve_stationary(case.sgd.process(order=2), sol.grid.box, shape=(128, 128))
+    second = fp.solve_stationary(case.sgd.process(order=2), sol.grid.box, shape=(32, 32))
     with pytest.warns(fp.MismatchWarning, match="learning rate 0.05, batch size 2"):  # which knows η itself
-        compare(second, other_run(case, sol.grid, learning_rate=0.05, batch_size=2))
+        compare(second, other_run(case, second.grid, learning_rate=0.05, batch_size=2))
+    compare(second, other_run(case, second.grid, noise="gaussian"))
+    with pytest.warns(
+        fp.MismatchWarning, match=r"steps of 0\.05 of a scheme for its diffusion, where .* of steps of 0\.1"
+    ):
+        compare(second, case.sgd.simulate(grid=second.grid, chains=64, steps=512, rng=813, euler_steps=2))

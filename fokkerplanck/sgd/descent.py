@@ -17,7 +17,7 @@ from ..grid import Box, Grid
 from ..process import DiffusionProcess
 from ..solvers.hermite import Moments, chain_moments
 from .loss import Loss
-from .rule import check_diffusion, check_noise, check_options
+from .rule import check_diffusion, check_noise, check_options, settings
 from .run import Run
 from .second_order import SecondOrder
 from .simulation import Randomness, simulate
@@ -186,13 +186,7 @@ class SGD:
                 divergence=lambda x: scale * moments(x)[2],
                 names=model.names,
             )
-        process.origin = {
-            "samples": model.n,
-            "learning_rate": self.learning_rate,
-            "batch_size": self.batch_size,
-            "sampling": self.sampling,
-            "order": order,
-        }
+        process.origin = {**settings(self), "order": order}
         return process
 
     def second_order(self, skewness: float = 0.0) -> SecondOrder:

@@ -112,6 +112,28 @@ def check_noise(sgd: SGD) -> None:
         )
 
 
+def settings(sgd: SGD) -> dict[str, Any]:
+    """All that decides where the chains of an SGD go, as plain values: by these one SGD is told from another.
+
+    Data and loss are summed up by the minimum, the curvatures and the variance of the gradient there.
+    """
+    model, minimum = sgd.model, sgd.model.minimum
+    return {
+        "samples": model.n,
+        "minimum": minimum.tolist(),
+        "curvatures": np.linalg.eigvalsh(model.hessian(minimum)).tolist(),
+        "gradient_variance": float(model.sample_gradients(minimum).var(axis=0).sum()),
+        "weight_decay": float(model.l2),
+        "learning_rate": sgd.learning_rate,
+        "batch_size": sgd.batch_size,
+        "sampling": sgd.sampling,
+        "momentum": float(sgd.momentum),
+        "label_noise": float(sgd.label_noise),
+        "injected_noise": float(sgd.injected_noise),
+        "alpha": 2.0 if sgd.alpha is None else float(sgd.alpha),
+    }
+
+
 def _real(value: Any) -> bool:
     return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 

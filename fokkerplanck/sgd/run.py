@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -43,6 +44,9 @@ class Run:
         Recorded steps per chain, steps before them, and the seed of the streams of all chains.
     centre : ndarray, shape (d,)
         θ*, or the mean start of the chains: about which the moments are taken.
+    origin : mapping
+        All settings of the SGD, by which `compare` tells whether a solution is of the same one: those above, what else acts on
+        a step, and what sums up loss and data. Empty for chains recorded elsewhere.
     diverged : ndarray of int, shape (lost,)
         Steps, burn-in included, at which chains were lost; they are in none of the following.
     group_samples : ndarray of int, shape (groups,)
@@ -85,6 +89,7 @@ class Run:
     burn_in: int
     seed: int
     centre: Array
+    origin: Mapping[str, Any]
     diverged: Ints
     group_samples: Ints
     histogram: Ints
@@ -297,6 +302,7 @@ def run_of_sums(
     burn_in: int,
     seed: int,
     centre: Array,
+    origin: Mapping[str, Any],
     bounds: Ints,
     start: Array,
 ) -> Run:
@@ -343,6 +349,7 @@ def run_of_sums(
         burn_in=int(burn_in),
         seed=seed,
         centre=centre,
+        origin=origin,
         diverged=diverged,
         group_samples=samples,
         histogram=histogram,

@@ -19,7 +19,7 @@ from ..progress import progress_bar
 from .checkpoint import interruption_deferred, restore_checkpoint, save_checkpoint
 from .custom import CustomLoss, NumpyLoss
 from .ensemble import Counts, Ensemble, Setup
-from .rule import Gradients, decay, learning_rates, step_rule
+from .rule import Gradients, decay, learning_rates, settings, step_rule
 from .run import FEWEST_GROUPS, Run, check_grid, run_of_sums
 from .shares import gathered, slices
 from .trajectories import TrajectoryFile
@@ -221,8 +221,10 @@ def check_counts(*, chains: int, steps: int, burn_in: int | None = None, groups:
 def _run(sgd: SGD, setup: Setup, state: Ensemble, counts: Counts, steps: int, shorter: int) -> Run:
     """What is made of the chains at their end."""
     time_step = sgd.learning_rate / shorter
+    span = (sgd.learning_rate, sgd.learning_rate)
     if sgd.schedule is not None:
-        time_step = float(setup.rates(setup.burn_in, steps).mean())
+        rates = setup.rates(setup.burn_in, steps)
+        time_step, span = float(rates.mean()), (float(rates.min()), float(rates.max()))
     return run_of_sums(
         state.chains,
         counts,
@@ -238,6 +240,7 @@ def _run(sgd: SGD, setup: Setup, state: Ensemble, counts: Counts, steps: int, sh
         burn_in=setup.burn_in,
         seed=state.seed,
         centre=setup.centre,
+        origin={**settings(sgd), "learning_rates": span},
         bounds=setup.bounds,
         start=state.start,
     )

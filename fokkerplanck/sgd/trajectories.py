@@ -8,12 +8,14 @@ from typing import Any
 
 import h5netcdf
 import numpy as np
+import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InvalidInput
 from ..grid import Grid
 from ..kernels.chain_state import Chains
 from ..kernels.counts import record_paths
+from ..recorded import in_order
 from ..replicates import blocks
 from .ensemble import Counts, pieces_of, shared
 from .run import FEWEST_GROUPS, Run, check_grid, run_of_sums
@@ -57,7 +59,7 @@ class TrajectoryFile:
 
 
 def from_trajectory(
-    trajectory: ArrayLike,
+    trajectory: ArrayLike | xr.DataArray,
     *,
     learning_rate: float,
     grid: Grid | None = None,
@@ -72,14 +74,15 @@ def from_trajectory(
 
     Parameters
     ----------
-    trajectory : array_like, shape (chains, points, d) or (points, d)
-        Successive points θ_0, θ_1, … of each chain; the first is the start and is not counted.
+    trajectory : array_like, shape (chains, points, d) or (points, d), or DataArray
+        Successive points θ_0, θ_1, … of each chain; the first is the start and is not counted. The dimensions of a DataArray
+        are "point", "parameter" and perhaps "chain", in any order, as in the files that `simulate` writes.
     learning_rate : float
         η, the time between two points.
     grid, current
         As of `simulate`.
     names : sequence of str, optional
-        Of the parameters; by default theta0, theta1, …
+        Of the parameters; by default the coordinate "parameter" of a DataArray, and without one theta0, theta1, …
     groups : int, optional
         Into how many parts, at least 16, the chains are split for errors of density and current; by default 32 or, if
         that is fewer, half the chains.
@@ -92,7 +95,8 @@ def from_trajectory(
     Raises
     ------
     InvalidInput
-        For a wrong shape, points that are not finite, or too few chains or points.
+        For a wrong shape or other dimensions, axes that seem to be exchanged, because neighbouring chains resemble each other
+        as only successive points do, points that are not finite, or too few chains or points.
 
     Examples
     --------
@@ -104,7 +108,7 @@ def from_trajectory(
     >>> run.covariance.shape
     (2, 2)
     """
-    given = np.asarray(trajectory)
+    given, names = in_order(trajectory, names)
     if given.dtype.kind not in "biuf" or given.ndim not in (2, 3) or given.shape[-1] < 1:
         raise InvalidInput(
             f"trajectory: expected real numbers of shape (chains, points, d) or (points, d), got {given.shape} of dtype "
@@ -116,7 +120,8 @@ def from_trajectory(
     if points.ndim == 2:
         if len(points) <= 2 * SEGMENTS:
             raise InvalidInput(
-                f"trajectory: expected at least {2 * SEGMENTS + 1} points of a single chain, got {len(points)}"
+                f"trajectory: expected at least {2 * SEGMENTS + 1} points of a single chain, got {len(points)}: shape "
+                f"{points.shape} is that of {len(points)} points of {points.shape[1]} parameters"
             )
         points = blocks(points, SEGMENTS)
         groups = min(SEGMENTS // 2, groups or SEGMENTS // 2)
@@ -129,8 +134,8 @@ def from_trajectory(
     if chains < 2 * groups or groups < FEWEST_GROUPS or count < 2:
         raise InvalidInput(
             f"trajectory: expected at least 2 chains in each of at least {FEWEST_GROUPS} groups and 2 points of each, got "
-            f"{chains} chains, {groups} groups and {count} points. Standard errors come from the scatter between them; a "
-            "single long trajectory may be given as (points, d); swept_areas, for the area test, takes fewer chains"
+            f"{chains} chains, {groups} groups and {count} points of {d} parameters. Standard errors come from the scatter "
+            "between chains; a single long trajectory may be given as (points, d); swept_areas, for the area test, takes fewer"
         )
     labels = tuple(f"theta{i}" for i in range(d)) if names is None else tuple(names)
     if len(labels) != d:
@@ -168,6 +173,7 @@ def from_trajectory(
         burn_in=0,
         seed=0,
         centre=centre,
+        origin={},
         bounds=bounds,
         start=paths[:, 0].copy(),
     )
