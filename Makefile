@@ -18,7 +18,7 @@ help:
 	@echo "make test       run the tests"
 	@echo "make lint       ruff, mypy and the import contracts"
 	@echo "make format     let ruff rewrite the code in the house format"
-	@echo "make docs       build the documentation into docs/_build/html, warnings are errors"
+	@echo "make docs       build the documentation into docs/_build/html, which needs no network; warnings are errors"
 	@echo "make notebooks  execute the notebooks into build/notebooks, errors fail"
 	@echo "make dist       build wheel and sdist into dist"
 	@echo "make dist-check install that wheel into a clean environment and try it there; a minute or two"
@@ -45,6 +45,7 @@ format: $(VENV)/installed-dev
 
 docs: $(VENV)/installed-dev $(EXECUTED)
 	$(BIN)/python -m sphinx -W --keep-going -E -q docs docs/_build/html
+	@! grep -rEo '<(script|link|img|iframe)[^>]+(src|href)="(https?:)?//[^"]*' --include='*.html' docs/_build/html
 
 notebooks: $(EXECUTED)
 

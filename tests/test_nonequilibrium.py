@@ -308,3 +308,16 @@ def test_numbers_have_errors_where_the_coarsest_grid_has_four_cells():
     process = fp.DiffusionProcess(lambda x: np.stack([-x[0] + x[1], -x[1] - x[0]]), 0.5, dim=2)
     numbers = fp.nonequilibrium(fp.solve_stationary(process, fp.Box([-3, -3], [3, 3]), shape=(16, 16), max_wall_mass=1))
     assert np.isfinite(numbers.follows_density.error)
+
+
+def test_numbers_of_absolute_values_have_the_widest_errors_and_finer_grids_narrow_them():
+    """As docs/howto/read_the_diagnostics.md says; the truth is nearer than that."""
+    shares = []
+    for n in (32, 128):
+        numbers = fp.nonequilibrium(solved(vortices(), n))
+        smooth, sized, turned = numbers.entropy_production, numbers.total_current, numbers.follows_density
+        assert within(sized, 0.6256574119629931)
+        shares.append([number.error / number.value for number in (smooth, sized, turned)])
+        assert shares[-1][0] < shares[-1][1] < shares[-1][2]
+    assert shares[0][2] > 0.1  # a tenth, where the current is known to a thousandth
+    assert all(coarse > 8 * fine for coarse, fine in zip(*shares, strict=True))  # four a halving, give or take

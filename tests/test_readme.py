@@ -6,6 +6,8 @@ from pathlib import Path
 import matplotlib
 import pytest
 
+import fokkerplanck as fp
+
 README = Path(__file__).parents[1] / "README.md"
 
 
@@ -28,3 +30,17 @@ def test_first_script_runs_and_prints_what_the_readme_shows(
         pyplot.close("all")
     assert (tmp_path / "vortices.png").stat().st_size > 10_000  # a blank figure has 3 kB
     assert capsys.readouterr().out == shown
+
+
+def test_counts_of_the_readme_are_those_of_the_package() -> None:
+    words = " ".join(README.read_text(encoding="utf-8").split())
+    assert f"A gallery of {spelled(len(fp.cases.names()))} problems" in words
+    assert f"An audit of {spelled(len(fp.claims.ids()))} claims" in words
+    assert len(list((README.parent / "notebooks").glob("*.md"))) == 10
+    assert "Ten notebooks tell one" in words
+
+
+def spelled(number: int) -> str:
+    tens = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+    ones = ("", "-one", "-two", "-three", "-four", "-five", "-six", "-seven", "-eight", "-nine")
+    return tens[number // 10] + ones[number % 10]
