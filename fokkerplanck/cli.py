@@ -129,7 +129,7 @@ def list_cases() -> None:
 @app.command()
 def verify(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Cases of the gallery; all of them by default.")
+        list[str] | None, typer.Argument(metavar="NAME", help="Cases of the gallery; all of them by default.")
     ] = None,
     parameter: Annotated[
         list[str] | None,
@@ -156,9 +156,7 @@ def verify(
 
 @app.command()
 def audit(
-    ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]...", help="Claims, such as C16; all by default.")
-    ] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Claims, such as C16; all by default.")] = None,
     fast: Annotated[bool, typer.Option("--fast", help="Leave out the slow ones, unless named.")] = False,
     output: Annotated[Path, typer.Option(help="Directory for audit.html and audit.json.")] = Path("out"),
 ) -> None:

@@ -318,6 +318,6 @@ def test_numbers_of_absolute_values_have_the_widest_errors_and_finer_grids_narro
         smooth, sized, turned = numbers.entropy_production, numbers.total_current, numbers.follows_density
         assert within(sized, 0.6256574119629931)
         shares.append([number.error / number.value for number in (smooth, sized, turned)])
-        assert shares[-1][0] < shares[-1][1] < shares[-1][2]
+        assert shares[-1][0] < min(shares[-1][1:])
     assert shares[0][2] > 0.1  # a tenth, where the current is known to a thousandth
-    assert all(coarse > 8 * fine for coarse, fine in zip(*shares, strict=True))  # four a halving, give or take
+    assert all(coarse > 8 * fine for coarse, fine in zip(*shares, strict=True))  # two halvings

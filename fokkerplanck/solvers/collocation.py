@@ -30,7 +30,7 @@ LEAST = 1e-13  # smaller entries of the law of a sum, down to 1e-17, the round-o
 
 @dataclass(frozen=True, eq=False)
 class WhitenedGrid:
-    r"""Nodes θ = centre + root z of one or two dimensions, z on a uniform grid in ±``widths`` along every axis.
+    r"""Nodes θ = centre + root z of one or two dimensions, z on a uniform grid in ± ``widths`` along every axis.
 
     Attributes
     ----------

@@ -67,7 +67,7 @@ class TransferOperator:
     matrix : csr_array, shape (N, N)
         :math:`T_{rc}`, from node r to node c, N the number of nodes; rows sum to 1.
     grid : WhitenedGrid
-        The nodes: ``shape``, and θ = ``centre`` + ``root`` z with z in ±``widths`` per axis.
+        The nodes: ``shape``, and θ = ``centre`` + ``root`` z with z in ± ``widths`` per axis.
     time_step : float
         Time per step of the chain.
     probability : ndarray, shape ``grid.shape``
