@@ -46,6 +46,9 @@ def test_a_file_names_a_case_parameters_and_measurements(tmp_path):
         (("$half", "$third"), r"a parameter after \$, one of temperature, half; got '\$third'"),
         (("temperature =", "heat ="), "expected parameters of 'label-noise-1d', .*; got .*heat"),
         (("[parameters]", "[points]"), r"lists of equal length, got \[2, 1\]"),
+        (("shape =", "shapes ="), "two.toml: solve: expected options among rtol, shape, method, .*; got 'shapes'"),
+        (("shape = [64]", "box = [1]"), "solve: expected options among rtol, shape, .*; got 'box'"),
+        (("[solve]\nshape", "[simulate]\nchain"), "simulate: expected options among chains, steps, .*; got 'chain'"),
         (("[0.5]", "0.5"), "half: expected a list, or a table with values"),
     ],
 )

@@ -121,7 +121,7 @@ def _array(name: str, value: Any) -> xr.DataArray:
             "Label an array by xarray.DataArray(values, dims=(…))"
         )
     if array.dtype.kind in "biuf":
-        return array.astype(np.float64)
+        return array.copy(data=array.values.astype(np.float64))
     if array.dtype.kind not in "cU":
         raise InvalidInput(f"measure: expected numbers or words for {name!r}, got {array.dtype}")
     return array

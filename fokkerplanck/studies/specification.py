@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +15,7 @@ import xarray as xr
 
 from .. import cases
 from ..errors import InvalidInput
+from ..solvers.stationary import solve_stationary
 from .driver import study
 from .measurements import MEASUREMENTS, Values, Work, measure
 from .points import Points
@@ -32,6 +34,7 @@ KEYS = {
     "simulate": dict,
 }
 REFERENCE = "$"
+TAKEN = ("process", "box", "maps", "grid", "rng", "progress", "executor")  # options that the study sets itself
 
 
 @dataclass(frozen=True)
@@ -171,6 +174,11 @@ def _read(name: str, said: Mapping[str, Any]) -> Specification:
             raise InvalidInput(f"measure: expected some of {', '.join(MEASUREMENTS)}; got {wanted!r}")
     if ("seed" in said) != any(wanted in SIMULATED for wanted in said["measure"]):
         raise InvalidInput("seed: expected a whole number if, and only if, something simulated is measured")
+    _check_options("solve", said, solve_stationary)
+    if "simulate" in said:
+        from ..sgd import simulate  # with all of SGD slow to load
+
+        _check_options("simulate", said, simulate)
     values, attributes = _parameters(said.get("parameters", said.get("points", {})))
     parameters: Any = values
     if "points" in said:
@@ -202,6 +210,17 @@ def _read(name: str, said: Mapping[str, Any]) -> Specification:
             f"expected parameters of {found.case!r}, {', '.join(accepted)}; got {sorted(given - set(accepted))}"
         )
     return found
+
+
+def _check_options(table: str, said: Mapping[str, Any], function: Callable[..., Any]) -> None:
+    accepted = [
+        name
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY and name not in TAKEN
+    ]
+    for name in said.get(table, {}):
+        if name not in accepted:
+            raise InvalidInput(f"{table}: expected options among {', '.join(accepted)}; got {name!r}")
 
 
 def _parameters(table: Mapping[str, Any]) -> tuple[dict[str, list[Any]], dict[str, dict[str, str]]]:

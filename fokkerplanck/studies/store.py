@@ -20,7 +20,7 @@ from .points import KINDS, Points
 
 OPEN, DONE, FAILED = 0, 1, 2
 ROWS = 1024  # in one file of numbers, 8 kB, which a write replaces as a whole
-PAUSE = 0.5  # seconds between two writes of 2 ms for each quantity: points that come faster are written together
+PAUSE = 1.0  # seconds between two writes of 2 ms for each quantity: points that come faster are written together
 DIM = "point"
 ABOUT = "study"  # the attribute that says what the points belong to
 BOOKS: dict[str, tuple[Any, Any, dict[str, Any]]] = {  # dtype, what stands where nothing is known, attributes
@@ -37,6 +37,8 @@ BOOKS: dict[str, tuple[Any, Any, dict[str, Any]]] = {  # dtype, what stands wher
     "failure": (str, "", {"long_name": "type and text of the error"}),
     "remark": (str, "", {"long_name": "warnings"}),
 }
+FILE = "zarr.json"  # by which Zarr describes an array or a group
+DAMAGED = "The store is damaged, or of something else. Bring that file back from a copy, or use another store"
 AGAIN = "Use another store, or delete this one to begin anew"
 
 
@@ -67,23 +69,25 @@ class Store:
         self.path = "memory" if path is None else str(path)
         self.attributes = {} if attributes is None else attributes
         self.group = _group(path, new=key is not None)
+        self.columns: dict[str, Any] = {} if path is None else _columns(self.group, Path(path))
         if ABOUT in self.group.attrs:
             stored = json.loads(self.group.attrs[ABOUT])
-            if key is not None and key != stored and not _any_done(self.group):
-                for name in list(self.group.array_keys()):  # of another study, of which there is nothing to lose
-                    del self.group[name]
+            if key is not None and key != stored and not self._any_done():
+                for name in sorted(self.columns, key="status".__ne__):  # of another study: there is nothing to lose
+                    del self.group[name], self.columns[name]
                 self.group.update_attributes({**provenance(), ABOUT: json.dumps(dict(key)), "coordinates": ""})
             _check_key(json.loads(self.group.attrs[ABOUT]), key, self.path)
+            for name in set(self.parameters) - set(self.columns):
+                raise InvalidInput(f"store: expected {Path(self.path) / name / FILE}, got none. {DAMAGED}")
         else:
             if key is None or len(self.group):
                 raise InvalidInput(f"store: expected a study in {self.path}, got a Zarr group of something else")
             self.group.update_attributes({**provenance(), ABOUT: json.dumps(dict(key))})
-        self.columns: dict[str, Any] = dict(self.group.arrays())
         if key is None and not set(BOOKS) <= set(self.columns):
             raise InvalidInput(f"store: expected points in {self.path}, got none yet")
         for name, (dtype, blank, own) in BOOKS.items():
             self._column(name, dtype, blank, attributes=own)
-        if key is not None and not _any_done(self.group):
+        if key is not None and not self._any_done():
             self._begin_anew()
         self.pending: list[Outcome] = []
         self.written = time.monotonic()
@@ -91,7 +95,7 @@ class Store:
     @property
     def parameters(self) -> list[str]:
         """Their names; none before there are points."""
-        return str(self.group.attrs.get("coordinates", "")).split()
+        return str(self.group.attrs.get("coordinates", "")).split() if "status" in self.columns else []
 
     def __len__(self) -> int:
         return int(self.columns["status"].shape[0])
@@ -236,6 +240,9 @@ class Store:
                     )
         return ""
 
+    def _any_done(self) -> bool:
+        return "status" in self.columns and bool((self.columns["status"][:] == DONE).any())
+
     def _begin_anew(self) -> None:
         """Delete the columns of quantities: without a point that has any, they may be some of those it would have had."""
         for name in set(self.columns) - {*BOOKS, *self.parameters}:
@@ -312,16 +319,42 @@ def _group(path: str | Path | None, *, new: bool) -> Any:
     if not new and not Path(path).is_dir():
         raise InvalidInput(f"store: expected a directory with a study, got none at {path}")
     here = Path(path)
-    if new and here.is_dir() and not (here / "zarr.json").exists() and any(here.iterdir()):
+    if new and here.is_dir() and not (here / FILE).exists() and any(here.iterdir()):
         raise InvalidInput(f"store: expected a new directory or one with a study, got {here}, which has other files")
+    if (here / FILE).is_file():
+        _check_described(here / FILE, "group")
     try:
         return zarr.open_group(path, mode="a" if new else "r", zarr_format=3)
     except (FileNotFoundError, FileExistsError, NotADirectoryError, zarr.errors.ContainsArrayError) as error:
         raise InvalidInput(f"store: expected a path for a Zarr group, got {path}: {error}") from error
 
 
-def _any_done(group: Any) -> bool:
-    return "status" in group and bool((group["status"][:] == DONE).any())
+def _columns(group: Any, here: Path) -> dict[str, Any]:
+    """All arrays there are; what is described by no file was being deleted."""
+    columns = {}
+    for file in sorted(here.glob(f"*/{FILE}")):
+        _check_described(file, "array")
+        try:
+            columns[file.parent.name] = group[file.parent.name]
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidInput(f"store: expected a Zarr array in {file}, got {error!r}. {DAMAGED}") from error
+    return columns
+
+
+def _check_described(file: Path, kind: str) -> None:
+    """Refuse a description of an array or group that is cut short or of something else."""
+    try:
+        said: Any = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InvalidInput(f"store: expected JSON in {file}, got {error}. {DAMAGED}") from error
+    wanted = {"zarr_format": 3, "node_type": kind}
+    own = said.get("attributes", {}) if isinstance(said, dict) else None
+    if not isinstance(own, dict) or not wanted.items() <= said.items():
+        raise InvalidInput(f"store: expected {wanted} in {file}, got {json.dumps(said):.60}. {DAMAGED}")
+    try:
+        json.loads(own.get(ABOUT, "{}")).items()
+    except (TypeError, ValueError, AttributeError) as error:
+        raise InvalidInput(f"store: expected what a study is about in {file}, got {own[ABOUT]!r}. {DAMAGED}") from error
 
 
 def _check_key(stored: dict[str, Any], key: Mapping[str, Any] | None, path: str) -> None:

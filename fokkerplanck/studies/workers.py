@@ -96,6 +96,9 @@ def _workers_of_our_own(workers: int) -> Iterator[Any]:
                 threads_per_worker=1,
                 processes=True,
                 dashboard_address=None,
+                scheduler_kwargs={
+                    "dashboard_address": "127.0.0.1:0"
+                },  # even without one it has a port: any that is free
                 memory_limit=0,  # a worker is not stopped for the memory that a large solve needs
                 silence_logs=logging.CRITICAL,
                 env=threads | {name: os.environ.get(name, "") for name in ("PYTHONPATH", "PYTHONSAFEPATH")},
@@ -126,9 +129,9 @@ def outcomes(
     from distributed import as_completed
 
     shared = client.submit(bytes, _packed(build, measure), pure=False)
-    rows = {}
-    for row, point, rng in tasks:
-        rows[client.submit(_on_worker, shared, row, point, rng, pure=False)] = row
+    futures = client.map(_on_worker, *zip(*tasks, strict=True), packed=shared, pure=False)
+    rows = {future: row for future, (row, _, _) in zip(futures, tasks, strict=True)}
+    del futures  # each is to be forgotten when its outcome is there
     finished = as_completed(list(rows), loop=client.loop, with_results=True, raise_errors=False)
     try:
         for future, result in finished:
@@ -164,7 +167,7 @@ def _unpacked(packed: bytes) -> tuple[Build, Measure]:
     return functions
 
 
-def _on_worker(packed: bytes, row: int, point: Point, rng: int | None) -> Outcome:
+def _on_worker(row: int, point: Point, rng: int | None, *, packed: bytes) -> Outcome:
     build, measure = _unpacked(packed)
     return outcome(build, measure, row, point, rng)
 
