@@ -4,6 +4,9 @@ Printed are seconds of wall-clock time, their ratio, and the overhead of a point
 store on disk. Start-up of the workers, their imports with the first solve, and their end are told apart, because they are paid
 once for all studies that share a client. On a machine with other work, the ratio of processor time says more: that of this
 process and of all workers, shared between as many cores as there are workers, over that of the loop.
+
+With ``--neighbours`` instead: what a solve gains that starts from the density at a neighbouring point, in processor time. On
+the finest grid alone, there is nothing left to estimate errors from; they need two coarser ones, as every solution has.
 """
 
 from __future__ import annotations
@@ -18,8 +21,18 @@ from typing import Any
 import numpy as np
 
 import fokkerplanck as fp
+from fokkerplanck import Grid
 from fokkerplanck.cases import Case
+from fokkerplanck.solvers.hierarchy import Answer, Hierarchy, Start
+from fokkerplanck.solvers.log_density import solve_log_density
 from fokkerplanck.studies import connect
+
+NEIGHBOURS = {  # case, its settings, and the one that differs between neighbours
+    "label noise": ("anisotropic-label-noise", {"curvatures": (1.0, 0.5), "temperature": 0.05}, "temperature"),
+    "limit cycle": ("limit-cycle", {"width": 0.25}, "width"),
+    "its current": ("limit-cycle", {"turning": 0.4}, "turning"),
+    "two wells": ("maier-stein", {"noise": 0.2}, "noise"),
+}
 
 
 def build(ratio: float, temperature: float) -> Case:
@@ -57,12 +70,60 @@ def seconds(work: Callable[[], Any], client: Any = None) -> tuple[float, float]:
     return time.perf_counter() - started, processor() - before
 
 
+def nested(case: Case, grids: list[Grid], first: Start | None = None) -> tuple[Hierarchy, float]:
+    """Solutions on nested grids, the first of them from a given start, and the milliseconds of processor time they took."""
+
+    def method(process: Any, grid: Grid, start: Start | None, record: dict[str, Any]) -> Answer | None:
+        return solve_log_density(process, grid, start or first, record, finest=grid is grids[-1])
+
+    hierarchy = Hierarchy(case.process, method)
+    started = time.process_time()
+    for grid in grids:
+        hierarchy.add(grid)
+    return hierarchy, 1e3 * (time.process_time() - started)
+
+
+def neighbours(rounds: int, cells: int = 128) -> None:
+    """Print times from coarse to fine, and from a neighbour's density on the last grid, the last two and the last three."""
+    print(
+        "milliseconds: grids from coarse to fine; from a neighbour so far away, on the last 1, 2, 3 grids; and the ratios"
+    )
+    for text, (name, settings, varied) in NEIGHBOURS.items():
+
+        def at(factor: float, name: str = name, settings: dict[str, Any] = settings, varied: str = varied) -> Case:
+            return fp.cases.get(name, **{**settings, varied: factor * settings[varied]})
+
+        def grids(case: Case) -> list[Grid]:
+            shapes = [cells >> k for k in (3, 2, 1, 0)]
+            return [Grid(case.box, (n, n), maps=case.maps) for n in shapes]
+
+        here = at(1.0)
+        nested(here, grids(here))  # kernels loaded
+        cold = min(nested(here, grids(here))[1] for _ in range(rounds))
+        for percent in (5, 10, 15, 50):
+            there, _ = nested(at(1.0 + percent / 100), grids(at(1.0 + percent / 100)))
+            warm = []
+            for kept in (1, 2, 3):
+                coarser = there.grades[-1 - kept].answer  # whose error that of the first grid is compared with
+                errors = [np.inf if e is None else e for e in (coarser.density_error, coarser.current_error)]
+                first = Start(there.grades[-kept].answer.phi, *errors)
+                warm.append(min(nested(here, grids(here)[-kept:], first)[1] for _ in range(rounds)))
+            numbers = "  ".join(f"{each:4.0f} ({cold / each:.2f})" for each in warm)
+            print(f"{text:12} {cold:4.0f}   {percent:3} %  {numbers}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--side", type=int, default=8, help="points along each of two axes")
     parser.add_argument("--rounds", type=int, default=3, help="of loop and study in turn; the medians count")
+    parser.add_argument(
+        "--neighbours", action="store_true", help="solves that start from a neighbouring point, instead"
+    )
     arguments = parser.parse_args()
+    if arguments.neighbours:
+        neighbours(arguments.rounds)
+        return
     grid = {
         "ratio": np.linspace(0.2, 0.9, arguments.side),
         "temperature": np.linspace(0.02, 0.12, arguments.side),
