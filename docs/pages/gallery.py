@@ -77,12 +77,9 @@ def _card(case: Case, sol: fp.Solution) -> Figure:
     fp.plot.density(sol, ax=ax, over=_over(case), colorbar=False)
     if case.dim > 1:
         if _flows(sol):
-            fp.plot.current(sol.current if case.dim == 2 else sol, ax=ax, over=_over(case), density=0.7, colour="white")
+            fp.plot.current(sol, ax=ax, over=_over(case), density=0.7)
         ax.set_aspect("auto")
     ax.set(title="", xlabel="", ylabel="", xticks=[], yticks=[])
-    for extra in figure.axes[1:]:  # the bar of the colours
-        extra.remove()
-    ax.set_position((0.02, 0.02, 0.96, 0.96))
     return figure
 
 
