@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 import fokkerplanck as fp
 from fokkerplanck.cases import GALLERY, Case
+from fokkerplanck.report.problem import written
 
 from .docstrings import restructured
 
@@ -105,6 +106,9 @@ def _page(name: str, case: Case, sol: fp.Solution) -> str:
     parts = [f"# {case.title}", "", case.description, "", "```bash", f"fokkerplanck run {name}", "```", ""]
     parts += [f":::{{figure}} {name}.png", f":alt: {case.title}", "", drawn, ":::", ""]
     parts += ["## Equation", "", "```{eval-rst}", restructured(inspect.getdoc(function) or ""), "```", ""]
+    if case.equation is not None:
+        parts += ["With the default parameters,", "", "```{raw} html"]
+        parts += [f"<p>{line}</p>" for line in written(case.equation)] + ["```", ""]
     parts += ["## Why it is here", "", f"{case.reason} [{source}](https://doi.org/{doi})", ""]
     if case.trustworthy:
         parts += ["## Where the diffusion limit holds", "", case.trustworthy, ""]
