@@ -130,10 +130,14 @@ def test_a_wrong_formula_is_noticed() -> None:
         "c*(2*x)",
         "2*(3 - x)*4",
         "x/(y/c)",
+        "y + (-x*c - y)*c",
+        "(-x)**2 - (-y*c)**2*x",
+        "c*(-x*y)",
     ):
         element = ElementTree.fromstring(f"<math>{mathml(text)}</math>")
         assert eval(read(element), dict(known)) == pytest.approx(eval(text, dict(known)), rel=1e-12), text
     assert "<mo>(</mo>" not in mathml("x*y - c*x**2 + 2*x/y")  # and there are no more than it takes
+    assert mathml("y + (-x - y)*c").count("<mo>(</mo>") == 1
     with pytest.raises(ValueError, match=r"a formula has numbers, letters, .* got x % y"):
         mathml("x % y")
 

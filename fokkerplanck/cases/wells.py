@@ -138,8 +138,8 @@ def _mueller_brown_in_writing(temperature: float) -> Equation:
         u, v = shifted("x", x0), shifted("y", y0)
         exponent = combination([(a, f"{u}**2"), (b, f"{u}*{v}"), (c, f"{v}**2")])
         where[f"V{k}"] = combination([(A, f"exp({exponent})")])
-        for slope, pair in zip(slopes, ([(2.0 * a, u), (b, v)], [(b, u), (2.0 * c, v)]), strict=True):
-            slope.append((-1.0, f"({combination(pair)})*V{k}"))
+        for slope, pair in zip(slopes, ([(-2.0 * a, u), (-b, v)], [(-b, u), (-2.0 * c, v)]), strict=True):
+            slope.append((1.0, f"({combination(pair)})*V{k}"))
     return Equation((combination(slopes[0]), combination(slopes[1])), "T", where)
 
 

@@ -69,7 +69,8 @@ def _set(node: ast.expr) -> str:
             said = isinstance(_first(right), ast.Constant) and _binding(right) >= PRODUCT
             times = "⋅" if said else "\u2062"  # which is seen, and which is not
             ahead = _set(left) if isinstance(left, ast.UnaryOp) else _bracketed(left, PRODUCT)
-            return f"{ahead}<mo>{times}</mo>{_bracketed(right, PRODUCT)}"
+            gap = '<mspace width="0.17em"/>' if isinstance(_first(right), ast.Call) else ""
+            return f"{ahead}<mo>{times}</mo>{gap}{_bracketed(right, PRODUCT)}"
         case ast.BinOp(left=left, op=ast.Div(), right=right):
             return f"<mfrac><mrow>{_set(left)}</mrow><mrow>{_set(right)}</mrow></mfrac>"
         case ast.BinOp(left=base, op=ast.Pow(), right=power):
@@ -97,9 +98,14 @@ def _binding(node: ast.expr) -> int:
 
 
 def _first(node: ast.expr) -> ast.expr:
-    """What is set first of sums, products and powers."""
+    """What is set first of sums, products and powers; the whole where that is in brackets."""
     while isinstance(node, ast.BinOp) and not isinstance(node.op, ast.Div):
-        node = node.left
+        inner = node.left
+        if isinstance(node.op, ast.Pow) and _binding(inner) < ATOM:
+            return node
+        if isinstance(node.op, ast.Mult) and not isinstance(inner, ast.UnaryOp) and _binding(inner) < PRODUCT:
+            return node
+        node = inner
     return node
 
 
