@@ -1,9 +1,11 @@
 """Pictures for a paper: one scale for two of them, letters that stay letters, sizes that follow the user's, nothing changed."""
 
+from functools import partial
+
 import matplotlib
 import numpy as np
 import pytest
-from matplotlib.collections import LineCollection
+from matplotlib.collections import LineCollection, QuadMesh
 from matplotlib.figure import Figure
 
 import fokkerplanck as fp
@@ -24,6 +26,13 @@ def pair():
         )
         for T in (0.3, 0.6)
     ]
+
+
+@pytest.fixture(scope="module")
+def turning():
+    B = np.array([[1.0, 0.8, 0.0], [-0.8, 1.5, 0.5], [0.3, -0.5, 0.7]])
+    process = fp.DiffusionProcess(lambda x: -np.tensordot(B, x, 1), 0.5, dim=3)
+    return fp.solve_stationary(process, fp.Box([-4] * 3, [4] * 3), shape=(16,) * 3, progress=False)
 
 
 def axes():
@@ -65,6 +74,67 @@ def test_what_is_beyond_a_scale_is_said_by_the_colour_bar(pair):
     assert curl.get_clim() == (-3.0, 3.0)
 
 
+def test_pictures_of_several_panels_on_one_scale(pair):
+    sol = pair[0]
+    split = fp.helmholtz(sol)
+    strongest = float((split.curl**2).sum("component").max()) ** 0.5
+    by_default, narrow = (Figure().subplots(1, 3) for _ in range(2))
+    fp.plot.parts(split, axes=by_default)
+    images = fp.plot.parts(split, axes=narrow, vmax=2.0 * strongest)
+    assert {image.get_clim() for image in images} == {(0.0, 2.0 * strongest)}
+    widths = [max(float(np.max(c.get_linewidth())) for c in each[1].collections[1:]) for each in (by_default, narrow)]
+    assert widths[1] == pytest.approx(0.5 * widths[0], rel=1e-12)
+    assert fp.plot.parts(split, axes=Figure().subplots(1, 3), vmax=0.5 * strongest)[2].colorbar.extend == "max"
+    figure = fp.plot.overview(sol, split, None, vmax=3.0)
+    assert (0.0, 3.0) in [drawn.get_clim() for drawn in figure.axes[0].collections]
+
+
+def test_space_on_one_scale(turning):
+    top = float(turning.density.max())
+    widest = float((turning.current**2).sum("component").max()) ** 0.5
+    for vmax, extend in ((None, "neither"), (2.0 * top, "neither"), (0.5 * top, "max")):
+        images = fp.plot.slices(turning, axes=Figure().subplots(1, 3), vmax=vmax)
+        assert {image.get_clim() for image in images} == {(0.0, vmax or top)}
+        assert images[2].colorbar.extend == extend
+    assert {image.get_clim() for image in fp.plot.projections(turning, axes=Figure().subplots(1, 3), vmax=3.0)} == {
+        (0.0, 3.0)
+    }
+    widths = []
+    for draw in (fp.plot.slices, fp.plot.projections):
+        for scale in (1.0, 2.0):
+            axes = Figure().subplots(1, 3)
+            draw(turning, axes=axes, widest=scale * widest)
+            widths.append(max(float(np.max(c.get_linewidth())) for c in axes[0].collections[1:]))
+    assert widths[1] == pytest.approx(0.5 * widths[0], rel=1e-12)
+    assert widths[3] == pytest.approx(0.5 * widths[2], rel=1e-12)
+    page = fp.plot.overview(turning, None, None, vmax=3.0, widest=widest)
+    assert [ax.collections[0].get_clim() for ax in page.axes[:3]] == [(0.0, 3.0)] * 3
+
+
+def test_a_current_is_drawn_over_the_density_that_is_there(pair):
+    sol, other = pair
+    ax = axes()
+    image = fp.plot.density(sol, ax=ax, vmax=2.0)
+    fp.plot.current(sol, ax=ax)
+    assert [drawn for drawn in ax.collections if isinstance(drawn, QuadMesh)] == [image]
+    assert image.get_clim() == (0.0, 2.0)
+    assert ax.child_axes == [image.colorbar.ax]
+    assert ax.get_title() == "stationary density and current"
+    bare = axes()
+    fp.plot.density(sol, ax=bare, colorbar=False)
+    fp.plot.current(sol, ax=bare)
+    assert bare.child_axes == []  # nor is a bar drawn that was not wanted
+    for again in (
+        {"x": other},
+        {"x": sol, "vmax": 1.0},
+    ):  # another density, or another scale: the last bar is that of the last
+        fp.plot.current(**again, ax=ax)
+        last = [drawn for drawn in ax.collections if isinstance(drawn, QuadMesh)][-1]
+        assert last is not image
+        assert ax.child_axes == [last.colorbar.ax]
+    ax.figure.draw_without_rendering()
+
+
 def test_lines_on_one_scale():
     case = fp.cases.get("tilted-ratchet")
     sol = fp.solve_stationary(case.process, case.box, shape=(64,), progress=False)
@@ -80,11 +150,22 @@ def test_lines_on_one_scale():
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, np.inf, "large"])
-def test_scales_that_are_none_are_refused(pair, value):
+def test_scales_that_are_none_are_refused(pair, turning, value):
     with pytest.raises(fp.InvalidInput, match="vmax: expected a positive number, or None"):
         fp.plot.density(pair[0], ax=axes(), vmax=value)
     with pytest.raises(fp.InvalidInput, match="widest: expected a positive number, or None"):
         fp.plot.current(pair[0], ax=axes(), widest=value)
+    split = fp.helmholtz(pair[0])
+    with pytest.raises(fp.InvalidInput, match="vmax: expected a positive number, or None"):
+        fp.plot.parts(split, vmax=value)
+    for draw in (
+        partial(fp.plot.overview, pair[0], split, None),
+        partial(fp.plot.slices, turning),
+        partial(fp.plot.projections, turning),
+    ):
+        for name in ("vmax", "widest"):
+            with pytest.raises(fp.InvalidInput, match=f"{name}: expected a positive number, or None"):
+                draw(**{name: value})
 
 
 def test_letters_stay_letters_in_every_format(pair, tmp_path):

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 import fokkerplanck as fp
 from fokkerplanck.cases import GALLERY, Case
+from fokkerplanck.report.problem import written
 
 from .docstrings import restructured
 
@@ -77,12 +78,9 @@ def _card(case: Case, sol: fp.Solution) -> Figure:
     fp.plot.density(sol, ax=ax, over=_over(case), colorbar=False)
     if case.dim > 1:
         if _flows(sol):
-            fp.plot.current(sol.current if case.dim == 2 else sol, ax=ax, over=_over(case), density=0.7, colour="white")
+            fp.plot.current(sol, ax=ax, over=_over(case), density=0.7)
         ax.set_aspect("auto")
     ax.set(title="", xlabel="", ylabel="", xticks=[], yticks=[])
-    for extra in figure.axes[1:]:  # the bar of the colours
-        extra.remove()
-    ax.set_position((0.02, 0.02, 0.96, 0.96))
     return figure
 
 
@@ -108,6 +106,9 @@ def _page(name: str, case: Case, sol: fp.Solution) -> str:
     parts = [f"# {case.title}", "", case.description, "", "```bash", f"fokkerplanck run {name}", "```", ""]
     parts += [f":::{{figure}} {name}.png", f":alt: {case.title}", "", drawn, ":::", ""]
     parts += ["## Equation", "", "```{eval-rst}", restructured(inspect.getdoc(function) or ""), "```", ""]
+    if case.equation is not None:
+        parts += ["With the default parameters,", "", "```{raw} html"]
+        parts += [f"<p>{line}</p>" for line in written(case.equation)] + ["```", ""]
     parts += ["## Why it is here", "", f"{case.reason} [{source}](https://doi.org/{doi})", ""]
     if case.trustworthy:
         parts += ["## Where the diffusion limit holds", "", case.trustworthy, ""]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..errors import InvalidInput
-from .case import Case, Exact, from_sgd
+from .case import Case, Equation, Exact, from_sgd
 from .four_vortices import four_vortices
 from .helix import helix
 from .label_noise import anisotropic_label_noise, label_noise, label_noise_1d, label_noise_3d
@@ -37,6 +37,7 @@ __all__ = [
     "Case",
     "Convergence",
     "Entry",
+    "Equation",
     "Exact",
     "Verification",
     "contents",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,31 @@ class Exact:
 
 
 @dataclass(frozen=True)
+class Equation:
+    """Drift and diffusion tensor in writing, beside the functions that compute them.
+
+    Attributes
+    ----------
+    b : tuple of d str
+        Formulas as Python has them, of the names of the variables, sin, cos, exp and the letters of ``where``.
+    D : str, or tuple of d tuples of d str
+        One formula is that multiple of the identity.
+    where : mapping of str to float or str
+        What letters stand for: a number, or a formula of the letters before.
+
+    Examples
+    --------
+    >>> import fokkerplanck as fp
+    >>> fp.cases.get("blowtorch").equation
+    Equation(b=('sin(x)',), D='T*(1 + c*sin(x + φ))', where={'T': 0.5, 'c': 0.6, 'φ': 0.0})
+    """
+
+    b: tuple[str, ...]
+    D: str | tuple[tuple[str, ...], ...]
+    where: Mapping[str, float | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Case:
     """A problem of the gallery.
 
@@ -59,6 +84,8 @@ class Case:
     process : DiffusionProcess
     box : Box
         Holds the density to better than 1e-4.
+    equation : Equation or None
+        The process as formulas, where there are some.
     sgd : SGD or None
         The chain behind the process, for cases on data.
     exact : Exact or None
@@ -96,6 +123,7 @@ class Case:
     description: str
     process: DiffusionProcess
     box: Box
+    equation: Equation | None = None
     sgd: SGD | None = None
     exact: Exact | None = None
     moments: Mapping[tuple[int, ...], float] = field(default_factory=dict)
@@ -120,6 +148,21 @@ class Case:
         """What is exact, in words; empty where nothing is."""
         words = [] if self.exact is None else ["p", "J", *(name.replace("_", " ") for name in self.exact.scalars)]
         return ", ".join(words + (["moments"] if self.moments else []))
+
+
+def combination(terms: Iterable[tuple[float, str]]) -> str:
+    """A sum of multiples in writing, without those that vanish.
+
+    Examples
+    --------
+    >>> combination([(-1.0, "x"), (0.0, "y"), (0.5, "z")])
+    '-x + 0.5*z'
+    """
+    text = ""
+    for factor, each in terms:
+        size = "" if abs(factor) == 1.0 else f"{abs(float(factor))!r}*"
+        text += f" {'-' if factor < 0.0 else '+'} {size}{each}" if factor else ""
+    return ("-" if text.startswith(" - ") else "") + text[3:] if text else "0"
 
 
 def check_positive(**values: float) -> None:

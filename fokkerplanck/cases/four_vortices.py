@@ -10,7 +10,7 @@ from scipy.integrate import quad
 from ..errors import InvalidInput
 from ..grid import Array, Box
 from ..process import DiffusionProcess
-from .case import Case, Exact, gibbs_distance
+from .case import Case, Equation, Exact, gibbs_distance
 from .swirls import CHAUDHARI
 
 
@@ -69,6 +69,11 @@ def four_vortices(
         title="Four vortices in a single well",
         description="Gradient drift, diagonal noise that grows with the other variable; the density is an isotropic Gaussian.",
         process=DiffusionProcess(drift, diffusion, dim=2),
+        equation=Equation(
+            ("-(α - s*κ)*x - (β + δ)*x*y**2/2", "-(γ + s*κ)*y - (β + δ)*x**2*y/2"),
+            (("s*(α + β*y**2)", "0"), ("0", "s*(γ + δ*x**2)")),
+            {"s": s, "α": alpha, "β": beta, "γ": gamma, "δ": delta, "κ": "(δ - β)/2"},
+        ),
         box=Box([-reach, -reach], [reach, reach]),
         exact=Exact(density, current, scalars),
         moments={(2, 0): s, (0, 2): s, (2, 2): s**2},

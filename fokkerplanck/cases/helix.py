@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import InvalidInput
 from ..grid import Array, Box
 from ..process import DiffusionProcess
-from .case import Case, Exact
+from .case import Case, Equation, Exact
 
 ROACHE = "P. J. Roache, J. Fluids Eng. 124, 4 (2002), doi:10.1115/1.1436090"
 
@@ -47,6 +47,11 @@ def helix(
         title="Helical current",
         description="A column of probability that turns and rises; noise weaker along it.",
         process=DiffusionProcess(drift, np.diag(rates), dim=3),
+        equation=Equation(
+            ("-ω*y/h - x/s", "ω*x/h - y/s", "(c - q*a*sin(z))/h"),
+            (("1", "0", "0"), ("0", "1", "0"), ("0", "0", "q")),
+            {"s": spread, "ω": turning, "c": through, "a": waves, "q": ratio, "h": "1 + a*cos(z)"},
+        ),
         box=Box(
             [-reach, -reach, 0.0], [reach, reach, 2.0 * math.pi], boundary=["reflecting", "reflecting", "periodic"]
         ),

@@ -11,7 +11,7 @@ from ..errors import InvalidInput
 from ..grid import Array, Box
 from ..maps import Sinh
 from ..process import DiffusionProcess
-from .case import Case, Exact, check_positive, radial_gibbs_distance
+from .case import Case, Equation, Exact, check_positive, radial_gibbs_distance
 
 ZIYIN = "L. Ziyin, K. Liu, T. Mori, M. Ueda, ICLR 2022, doi:10.48550/arXiv.2102.05375"
 REASON = "Anisotropic noise that depends on position, and still detailed balance: neither breaks it by itself."
@@ -80,6 +80,11 @@ def anisotropic_label_noise(
         title="Label noise on unequal features",
         description="Linear regression whose features differ in size: power-law tails with a current, and closed moments.",
         process=DiffusionProcess(lambda w: -a.reshape((2,) + (1,) * (w.ndim - 1)) * w, diffusion, dim=2),
+        equation=Equation(
+            ("-p*x", "-q*y"),
+            (("ε*(p**2*x**2 + p*s)", "ε*p*q*x*y"), ("ε*p*q*x*y", "ε*(q**2*y**2 + q*s)")),
+            {"ε": eps, "p": float(a[0]), "q": float(a[1]), "σ": spread, "s": "p*x**2 + q*y**2 + σ**2"},
+        ),
         box=Box([-1e4, -1e4], [1e4, 1e4]),  # the share of the fourth moment beyond is about 1e-6
         moments=moments,
         settings={"temperature": temperature, "curvatures": curvatures, "spread": spread},
@@ -155,6 +160,8 @@ def _isotropic(
     # In two dimensions equal cells up to P(|w| > R) = (1 + |w/scale|²)^(1−m) = 1e-6; else stretched ones, to 1e-9.
     stretched = d != 2
     reach = scale * (1e-9 ** (-1.0 / (2.0 * m - d)) if stretched else math.sqrt(1e-6 ** (-1.0 / (m - 1.0)) - 1.0))
+    names = "xyz"[:d]
+    square = "x**2" if d == 1 else f"({' + '.join(f'{n}**2' for n in names)})"
     scalars = {"entropy_production": 0.0, "variance": scale**2 / (2.0 * m - d - 2.0)}
     scalars["gibbs_distance"] = radial_gibbs_distance(density, exponent, d)
     if d == 2:
@@ -166,6 +173,11 @@ def _isotropic(
         if d > 1
         else "Student's law from noise that grows with the residual; its tail index depends on the interpretation.",
         process=DiffusionProcess(lambda w: -a * w, diffusion, dim=d, interpretation=interpretation),
+        equation=Equation(
+            tuple(f"-a*{n}" for n in names),
+            tuple(tuple(f"ε*(a**2*{n}**2 + a*s)" if n == m else f"ε*a**2*{n}*{m}" for m in names) for n in names),
+            {"ε": eps, "a": a, "σ": spread, "s": f"a*{square} + σ**2"},
+        ),
         box=Box([-reach] * d, [reach] * d),
         exact=Exact(density, np.zeros_like, scalars),
         settings={"temperature": temperature, "curvature": curvature, "spread": spread}

@@ -8,7 +8,7 @@ from scipy.linalg import solve_continuous_lyapunov
 from ..errors import InvalidInput
 from ..grid import Array, Box
 from ..process import DiffusionProcess
-from .case import VANISHING, Case, Exact, check_positive, gibbs_distance
+from .case import VANISHING, Case, Equation, Exact, check_positive, combination, gibbs_distance
 
 Matrix = tuple[tuple[float, ...], ...]
 BALANCED = 1e-12  # current matrix in units of the drift's: the Lyapunov equation is solved to about 1e-15
@@ -179,6 +179,10 @@ def _linear(
         title=title,
         description=description,
         process=DiffusionProcess(lambda x: -np.einsum("ij,j...->i...", H, x), D, dim=d),
+        equation=Equation(
+            tuple(combination(zip(-row, "xyz", strict=False)) for row in H),
+            tuple(tuple(f"{v:.16g}" for v in row) for row in D),
+        ),
         box=Box(-sides, sides),
         exact=Exact(density, current, scalars),
         moments=covariances(S),

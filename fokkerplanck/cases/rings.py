@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..errors import InvalidInput
 from ..grid import Array, Box
 from ..process import DiffusionProcess
-from .case import Case, Exact, check_positive, gibbs_distance
+from .case import Case, Equation, Exact, check_positive, gibbs_distance
 
 MODES = 256  # of the Fourier series below: those of smooth profiles are at round-off after a tenth of them
 PERIOD = 2.0 * math.pi
@@ -35,6 +35,7 @@ def ring(*, interpretation: str = "ito", sine: float = 0.5, cosine: float = 0.25
         lambda x: 1.0 / slow(x),
         lambda x: -(sine * np.cos(x) - cosine * np.sin(x)) / slow(x) ** 2,
         interpretation,
+        Equation(("sin(x)",), "1/(1 + s*sin(x) + c*cos(x))", {"s": sine, "c": cosine}),
         name="ring",
         title="Ring with noise that depends on position",
         description="A periodic loss and a gradient drift; where the noise is strong decides which way it goes.",
@@ -69,6 +70,7 @@ def tilted_ratchet(
         level,
         np.zeros_like,
         "ito",
+        Equation(("f - V*(cos(x) + 2*a*cos(2*x))",), "T", {"f": tilt, "V": barrier, "a": asymmetry, "T": temperature}),
         name="tilted-ratchet",
         title="Tilted periodic potential",
         description="A washboard, pinned or sliding; asymmetric, it turns an alternating force into a current.",
@@ -92,6 +94,7 @@ def blowtorch(*, temperature: float = 0.5, contrast: float = 0.6, phase: float =
         lambda x: temperature * (1.0 + contrast * np.sin(x + phase)),
         lambda x: temperature * contrast * np.cos(x + phase),
         "ito",
+        Equation(("sin(x)",), "T*(1 + c*sin(x + φ))", {"T": temperature, "c": contrast, "φ": phase}),
         name="blowtorch",
         title="Landauer's blowtorch",
         description="A flat ring with one hill, hotter on one flank: the wells are filled by what happens on the way between.",
@@ -107,6 +110,7 @@ def _ring(
     diffusion: Function,
     slope: Function,
     interpretation: str,
+    equation: Equation,
     *,
     name: str,
     title: str,
@@ -141,6 +145,7 @@ def _ring(
         description=description,
         process=process,
         box=box,
+        equation=equation,
         exact=Exact(
             lambda x: density(x[0]),
             lambda x: np.full_like(x, flux),

@@ -16,7 +16,7 @@ from numpy.polynomial import Chebyshev
 from ..errors import InvalidInput
 from ..grid import Array, Box
 from ..process import DiffusionProcess
-from .case import Case, Exact, boltzmann, from_sgd, moments_by_quadrature
+from .case import Case, Equation, Exact, boltzmann, from_sgd, moments_by_quadrature
 
 if TYPE_CHECKING:
     from ..sgd import Dataset
@@ -208,6 +208,12 @@ def deep_linear(*, learning_rate: float = 0.1, batch_size: int = 4, l2: float = 
         "of the two there is no density, because the noise has rank one and their difference of squares decays.",
         process=DiffusionProcess(drift, lambda w: diffusion(w)[None], dim=1, names=("w",)),
         box=box,
+        equation=Equation(
+            ("-w*(s*w**2 - c + λ)",),
+            "ε*w**2*(p*w**4 - 2*q*w**2 + r)",
+            {"ε": temperature, "λ": l2, "s": float(square.mean()), "c": float(product.mean())}
+            | dict(zip("pqr", map(float, (spread[0, 0], spread[0, 1], spread[1, 1])), strict=True)),
+        ),
         sgd=sgd.SGD(model, learning_rate=learning_rate, batch_size=batch_size),
         exact=Exact(density, np.zeros_like, {"entropy_production": 0.0}),
         moments=moments_by_quadrature(density, box),

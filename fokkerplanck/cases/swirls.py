@@ -14,7 +14,7 @@ from ..errors import InvalidInput
 from ..grid import Array, Box
 from ..maps import Sinh
 from ..process import DiffusionProcess
-from .case import Case, Exact, check_positive, gibbs_distance, integral, radial_gibbs_distance
+from .case import Case, Equation, Exact, check_positive, combination, gibbs_distance, integral, radial_gibbs_distance
 from .linear import covariances
 
 CHAUDHARI = "P. Chaudhari, S. Soatto, ICLR 2018, doi:10.48550/arXiv.1710.11029"
@@ -67,6 +67,11 @@ def swirl(*, temperature: float = 0.5, strength: float = 0.8, interpretation: st
         description="Round loss, round Gaussian density, and a current that changes sign with the radius.",
         process=DiffusionProcess(lambda x: -x, diffusion, dim=2, interpretation=interpretation),
         box=Box([-reach, -reach], [reach, reach]),
+        equation=Equation(
+            ("-x", "-y"),
+            (("ε*(1 - 2*q*x*y)", "ε*q*(x**2 - y**2)"), ("ε*q*(x**2 - y**2)", "ε*(1 + 2*q*x*y)")),
+            {"ε": eps, "c": c, "q": "c/(1 + x**2 + y**2)"},
+        ),
         exact=Exact(
             density,
             current,
@@ -137,6 +142,11 @@ def heavy_swirl(
         description="Noise that grows with the distance and turns: power-law tails with a current in them.",
         process=DiffusionProcess(lambda x: -x, diffusion, dim=2, interpretation=interpretation),
         box=Box([-reach, -reach], [reach, reach]),
+        equation=Equation(
+            ("-x", "-y"),
+            (("ε*(1 + x**2 + q*y**2 - 2*c*x*y)", "ε*s"), ("ε*s", "ε*(1 + y**2 + q*x**2 + 2*c*x*y)")),
+            {"ε": eps, "c": c, "q": q, "s": "(1 - q)*x*y + c*(x**2 - y**2)"},
+        ),
         exact=Exact(
             density,
             current,
@@ -204,6 +214,16 @@ def tangential_noise(*, strength: float = 0.25, anisotropy: float = 0.5) -> Case
         title="Noise along the level lines",
         description="Noise that grows along the level lines of p: density and current stay those of constant D.",
         process=DiffusionProcess(lambda x: -np.einsum("ij,j...->i...", H, x), diffusion, dim=2),
+        equation=Equation(
+            (combination(zip(-H[0], "xy", strict=True)), combination(zip(-H[1], "xy", strict=True))),
+            (("1 + c*u**2", "c*u*v"), ("c*u*v", "a + c*v**2")),
+            {
+                "a": anisotropy,
+                "c": strength,
+                "u": combination(zip(quarter[0], "xy", strict=True)),
+                "v": combination(zip(quarter[1], "xy", strict=True)),
+            },
+        ),
         box=box,
         exact=Exact(
             density,

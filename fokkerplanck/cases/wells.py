@@ -9,7 +9,17 @@ import numpy as np
 from ..errors import InvalidInput
 from ..grid import Array, Box
 from ..process import DiffusionProcess
-from .case import Case, Exact, boltzmann, check_positive, integral, moments_by_quadrature, radial_gibbs_distance
+from .case import (
+    Case,
+    Equation,
+    Exact,
+    boltzmann,
+    check_positive,
+    combination,
+    integral,
+    moments_by_quadrature,
+    radial_gibbs_distance,
+)
 
 KRAMERS = "H. A. Kramers, Physica 7, 284 (1940), doi:10.1016/S0031-8914(40)90098-2"
 AO = "P. Ao, J. Phys. A 37, L25 (2004), doi:10.1088/0305-4470/37/3/L01"
@@ -34,6 +44,7 @@ def double_well(*, barrier: float = 3.0, tilt: float = 0.3, temperature: float =
         title="Double well",
         description="Two states of different energy and a barrier between them.",
         process=DiffusionProcess(lambda x: -4.0 * barrier * x * (x**2 - 1.0) - tilt, temperature, dim=1),
+        equation=Equation(("-4*E*x*(x**2 - 1) - a",), "T", {"E": barrier, "a": tilt, "T": temperature}),
         box=box,
         exact=Exact(density, np.zeros_like, {"entropy_production": 0.0, "gibbs_distance": 0.0}),
         moments=moments_by_quadrature(density, box),
@@ -70,6 +81,7 @@ def multiplicative_noise(*, temperature: float = 0.75, interpretation: str = "it
         process=DiffusionProcess(
             lambda x: x - x**3, lambda x: temperature * (1.0 + x[None] ** 2), dim=1, interpretation=interpretation
         ),
+        equation=Equation(("x - x**3",), "T*(1 + x**2)", {"T": temperature}),
         box=box,
         exact=Exact(density, np.zeros_like, {"entropy_production": 0.0, "gibbs_distance": distance}),
         moments=moments_by_quadrature(density, box),
@@ -101,6 +113,7 @@ def mueller_brown(*, temperature: float = 20.0) -> Case:
         title="Müller–Brown surface",
         description="Three minima and a bent valley: the standard landscape of reaction paths.",
         process=DiffusionProcess(lambda x: -np.sum([term[1:] for term in terms(x)], axis=0), temperature, dim=2),
+        equation=_mueller_brown_in_writing(temperature),
         box=box,
         exact=Exact(density, np.zeros_like, {"entropy_production": 0.0, "circulation": 0.0, "gibbs_distance": 0.0}),
         moments=moments_by_quadrature(density, box),
@@ -111,6 +124,23 @@ def mueller_brown(*, temperature: float = 20.0) -> Case:
         finest=(256, 256),
         level=1e-6,  # on the steep flanks faces far down the density keep the second-order flux
     )
+
+
+def _mueller_brown_in_writing(temperature: float) -> Equation:
+    """The gradient of the four Gaussians V_k."""
+
+    def shifted(name: str, by: float) -> str:
+        return f"({name} {'-' if by > 0.0 else '+'} {abs(by)!r})" if by else name
+
+    where: dict[str, float | str] = {"T": temperature}
+    slopes: list[list[tuple[float, str]]] = [[], []]
+    for k, (A, a, b, c, x0, y0) in enumerate(zip(*MUELLER.values(), strict=True), start=1):
+        u, v = shifted("x", x0), shifted("y", y0)
+        exponent = combination([(a, f"{u}**2"), (b, f"{u}*{v}"), (c, f"{v}**2")])
+        where[f"V{k}"] = combination([(A, f"exp({exponent})")])
+        for slope, pair in zip(slopes, ([(-2.0 * a, u), (-b, v)], [(-b, u), (-2.0 * c, v)]), strict=True):
+            slope.append((1.0, f"({combination(pair)})*V{k}"))
+    return Equation((combination(slopes[0]), combination(slopes[1])), "T", where)
 
 
 def maier_stein(*, alpha: float = 5.0, mu: float = 1.0, noise: float = 0.2) -> Case:
@@ -139,6 +169,7 @@ def maier_stein(*, alpha: float = 5.0, mu: float = 1.0, noise: float = 0.2) -> C
             0.5 * noise,
             dim=2,
         ),
+        equation=Equation(("x - x**3 - α*x*y**2", "-μ*(1 + x**2)*y"), "ε/2", {"α": alpha, "μ": mu, "ε": noise}),
         box=box,
         exact=exact,
         moments={} if exact is None else moments_by_quadrature(exact.density, box),
@@ -181,6 +212,11 @@ def mexican_hat(*, height: float = 2.0, temperature: float = 0.5, turning: float
         description="Noise on a ring-shaped valley that turns: a limit cycle with a phase that diffuses.",
         process=DiffusionProcess(
             lambda x: -4.0 * height * (x[0] ** 2 + x[1] ** 2 - 1.0) * x + swirl(x), temperature, dim=2
+        ),
+        equation=Equation(
+            ("-4*h*(s - 1)*x - Ω*y", "-4*h*(s - 1)*y + Ω*x"),
+            "T",
+            {"h": height, "T": temperature, "ω": turning, "κ": shear, "s": "x**2 + y**2", "Ω": "ω + κ*s"},
         ),
         box=Box([-reach, -reach], [reach, reach]),
         exact=Exact(
@@ -227,6 +263,11 @@ def limit_cycle(*, width: float = 0.25, tilt: float = 0.3, turning: float = 0.4)
         title="Uneven limit cycle",
         description="Noise on a ring with more room on one side, going round along the level lines of p.",
         process=DiffusionProcess(lambda x: swirl(x) - np.einsum("ij,j...->i...", D, slope(x)), D, dim=2),
+        equation=Equation(
+            ("-ω*v - 0.5*u - 0.15*v", "ω*u - 0.15*u - 0.3*v"),
+            (("0.5", "0.15"), ("0.15", "0.3")),
+            {"w": width, "a": tilt, "ω": turning, "q": "(x**2 + y**2 - 1)/(2*w**2)", "u": "q*x + a", "v": "q*y"},
+        ),
         box=box,
         exact=Exact(
             density,
@@ -265,6 +306,11 @@ def underdamped_double_well(*, barrier: float = 1.0, friction: float = 1.0, temp
             np.diag([0.0, friction * temperature]),
             dim=2,
             names=("x", "v"),
+        ),
+        equation=Equation(
+            ("v", "-4*E*x*(x**2 - 1) - γ*v"),
+            (("0", "0"), ("0", "γ*T")),
+            {"E": barrier, "γ": friction, "T": temperature},
         ),
         box=box,
         exact=Exact(density, lambda x: flow(x) * density(x), {"circulation": -temperature}),  # ⟨xV'⟩ = ⟨v²⟩ = T

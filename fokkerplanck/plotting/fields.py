@@ -39,6 +39,7 @@ def density(
 ) -> QuadMesh | Line2D:
     r"""Draw a solved or simulated density: a line in one dimension, an image in two, in three a slice or a marginal.
 
+    An image is not smoothed: every rectangle is a cell of the grid and has its value, so that a coarse grid is seen to be one.
     A line has a band: of a solution its numerical error (:func:`fokkerplanck.density_error`, whose largest value is in the
     title, because the band is often thinner than the line), of a simulation 1.96 standard errors.
 
@@ -105,6 +106,7 @@ def current(
 ) -> StreamplotSet | Line2D | Text:
     r"""Draw streamlines as wide as the current is strong, over the density where there is one; in one dimension a line.
 
+    A density that the axes have already, from :func:`density`, stays as it is, with its colour bar or without.
     Streamlines end where p falls below 1e-4 of its maximum, and in a simulation where the current is within three standard
     errors of zero. They are traced through averages over at most 64 × 64 blocks of cells (24 × 24 in a simulation), or, where
     cells are not equal, through as many points between which the current is interpolated linearly. In three dimensions they
@@ -161,7 +163,10 @@ def current(
         ax = frame.axes(ax)
         if shown.grid.dim == 1:
             return lines.current_line(ax, x, widest)
-        draw_density(ax, x, shown, top=vmax)
+        if _holds(ax, shown.scalar(x.density), vmax):
+            ax.set_title(lines.title_of(x, shown))
+        else:
+            draw_density(ax, x, shown, top=vmax)
         return draw_current(ax, x, shown, closeness=density, colour=colour or "white", top=widest)
     if not isinstance(x, xr.DataArray):
         raise InvalidInput(f"expected a Solution, a Run or a DataArray (component, x, y), got {frame.kind(x)}")
@@ -243,7 +248,7 @@ def stream_function(
 
 
 def parts(
-    split: HelmholtzSplit, *, at: At = None, axes: Sequence[Axes] | None = None
+    split: HelmholtzSplit, *, at: At = None, axes: Sequence[Axes] | None = None, vmax: float | None = None
 ) -> tuple[QuadMesh, QuadMesh, QuadMesh]:
     """Draw |gradient|, |curl| and |harmonic| part side by side on one scale, with their shares of ∫|J|².
 
@@ -259,6 +264,9 @@ def parts(
         shares are those of the whole.
     axes : sequence of three Axes, optional
         A new pyplot figure by default.
+    vmax : float, optional
+        The size of a part that has the last colour and is drawn widest; by default the largest. The same for two pictures puts
+        them on one scale.
 
     Returns
     -------
@@ -267,7 +275,7 @@ def parts(
     Raises
     ------
     InvalidInput
-        If no plane is left to draw in, or other than three axes are given.
+        If no plane is left to draw in, other than three axes are given, or ``vmax`` is not positive.
 
     Examples
     --------
@@ -282,12 +290,13 @@ def parts(
     ['gradient part', 'curl part', 'harmonic part']
     """
     _need_split(split)
+    frame.check_scale("vmax", vmax)
     if split.grid.dim == 3 and not at:
         raise InvalidInput(
             f"at: expected the variable that is held, and where, like {{{split.names[-1]!r}: 0.0}}, got none: a picture is flat"
         )
     shown = plane(split, at, rooms=(2,))
-    first, second, third = draw_parts(split, ("gradient", "curl", "harmonic"), frame.three(axes), None, shown)
+    first, second, third = draw_parts(split, ("gradient", "curl", "harmonic"), frame.three(axes), None, shown, vmax)
     return first, second, third
 
 
@@ -351,12 +360,18 @@ def difference(comparison: Comparison, *, ax: Axes | None = None) -> QuadMesh | 
 
 
 def draw_parts(
-    split: HelmholtzSplit, kinds: Sequence[str], axes: Sequence[Axes], window: frame.Window | None, shown: Plane
+    split: HelmholtzSplit,
+    kinds: Sequence[str],
+    axes: Sequence[Axes],
+    window: frame.Window | None,
+    shown: Plane,
+    vmax: float | None = None,
 ) -> list[QuadMesh]:
     """Beside each other with equal scales; on a page, where the window is given, above each other and filling the panel."""
     fields = {name: shown.vector(getattr(split, name)) for name in ("gradient", "curl", "harmonic")}
     sizes = {name: (field**2).sum("component") ** 0.5 for name, field in fields.items()}
-    top = max(float(size.max()) for size in sizes.values())
+    largest = max(float(size.max()) for size in sizes.values())
+    top = vmax or largest
     images = []
     stacked = window is not None
     if window is None:
@@ -381,7 +396,8 @@ def draw_parts(
         elif not stacked and ax is not axes[0]:
             ax.set_ylabel("")
             ax.tick_params(labelleft=False)
-    frame.colorbar(axes if stacked else axes[-1], images[-1], "|part of J|, ", "density × state / time")
+    beyond = "max" if largest > top else "neither"
+    frame.colorbar(axes if stacked else axes[-1], images[-1], "|part of J|, ", "density × state / time", extend=beyond)
     return images
 
 
@@ -426,6 +442,15 @@ def draw_current(
         first, *rest = ax.get_title().split("\n")
         ax.set_title("\n".join([first + " and current", *rest]))
     return drawn
+
+
+def _holds(ax: Axes, p: xr.DataArray, top: float | None) -> bool:
+    """Whether axes have the image of a density, on the scale that is asked for if one is."""
+    images = [drawn for drawn in ax.collections if isinstance(drawn, QuadMesh)]
+    return any(
+        np.array_equal(np.asarray(image.get_array()), p.values.T) and top in (None, image.get_clim()[1])
+        for image in images
+    )
 
 
 def _need_density(x: Any) -> None:

@@ -24,6 +24,7 @@ from . import numbers
 Window = tuple[tuple[float, float], tuple[float, float]]
 
 WINDOW = 1e-5  # pictures end where p falls below this share of its maximum
+BAR = "colours"  # label of the axes of our bars
 EQUAL = 4.0  # axes have the same scale if the box's widths are within this factor
 
 
@@ -143,16 +144,24 @@ def nothing(ax: Axes, text: str) -> Text:
 def colorbar(
     ax: Axes | Sequence[Axes], drawn: QuadMesh | QuadContourSet, what: str, units: str = "", extend: str = "neither"
 ) -> None:
-    """Beside the axes and as high as they are, whatever their aspect; a power of ten goes into the label."""
+    """Beside the axes and as high as they are, whatever their aspect; a power of ten goes into the label.
+
+    Axes have one bar, that of what was drawn last.
+    """
     low, high = drawn.get_clim()
     units, written = powers(max(abs(low or 0.0), abs(high or 0.0)), units)
     first = ax if isinstance(ax, Axes) else ax[0]
     figure = first.get_figure(root=True)
     assert figure is not None
-    place: dict[str, Any] = {"ax": list(ax), "aspect": 22, "pad": 0.02} if not isinstance(ax, Axes) else {}
+    if isinstance(ax, Axes):
+        for former in [child for child in ax.child_axes if child.get_label() == BAR]:
+            former.remove()
+        place: dict[str, Any] = {"cax": ax.inset_axes((1.03, 0.0, 0.045, 1.0), label=BAR)}
+    else:
+        place = {"ax": list(ax), "aspect": 22, "pad": 0.02}
     bar = figure.colorbar(
         drawn,
-        **(place or {"cax": first.inset_axes((1.03, 0.0, 0.045, 1.0))}),
+        **place,
         extend=extend,
         ticks=MaxNLocator(7, steps=[1, 2, 2.5, 5, 10]),
         format=written,

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -34,6 +33,8 @@ def overview(
     comparison: Comparison | None = None,
     *,
     title: str | None = None,
+    vmax: float | None = None,
+    widest: float | None = None,
 ) -> Figure:
     """Everything about one problem on a page, without a trace in pyplot.
 
@@ -51,6 +52,9 @@ def overview(
     comparison : Comparison, optional
     title : str, optional
         Description of the case.
+    vmax, widest : float, optional
+        Of densities and of the currents over them, as for :func:`current`; by default what the solution reaches in a panel. The
+        same for two pages puts them on one scale.
 
     Returns
     -------
@@ -60,7 +64,7 @@ def overview(
     Raises
     ------
     InvalidInput
-        If there is no Solution.
+        If there is no Solution, or a scale is not positive.
 
     Examples
     --------
@@ -74,6 +78,8 @@ def overview(
     """
     if not isinstance(solution, Solution):
         raise InvalidInput(f"expected a Solution, got {frame.kind(solution)}")
+    frame.check_scale("vmax", vmax)
+    frame.check_scale("widest", widest)
     dim = solution.grid.dim
     views = [plane(solution, over=name) for name in (solution.names[::-1] if dim == 3 else (None,))]
     pages = [("density", view) for view in views]
@@ -121,14 +127,11 @@ def overview(
             else:
                 drawn = run if name == "run" and run is not None else solution
                 if dim > 1:
-                    current(drawn, ax=ax, over=view.over)
+                    current(drawn, ax=ax, over=view.over, vmax=vmax or float(p.max()), widest=widest)
                 else:
-                    density(drawn, ax=ax)
-                for image in ax.collections:
-                    if isinstance(image, QuadMesh):
-                        image.set_clim(0.0, float(p.max()))  # one scale for both densities
+                    density(drawn, ax=ax, vmax=vmax)
             if dim == 1 and run is not None and name == "density":
-                density(run, ax=ax)
+                density(run, ax=ax, vmax=vmax)
                 ax.legend(frameon=False)
                 ax.set_title("stationary density")
             ax.set_xlim(*window[0])

@@ -12,7 +12,7 @@ from ..errors import InvalidInput
 from ..grid import Grid
 from ..results import Solution
 from ..sgd import Run
-from . import frame
+from . import frame, lines
 from .fields import draw_current, draw_density
 from .planes import Plane, mode, nearest, places, plane
 from .streams import TAIL
@@ -22,7 +22,12 @@ CLOSENESS = 2 / 3  # of streamlines in a third of a page
 
 
 def slices(
-    solution: Solution, *, at: Mapping[str, float] | None = None, axes: Sequence[Axes] | None = None
+    solution: Solution,
+    *,
+    at: Mapping[str, float] | None = None,
+    axes: Sequence[Axes] | None = None,
+    vmax: float | None = None,
+    widest: float | None = None,
 ) -> tuple[QuadMesh, QuadMesh, QuadMesh]:
     r"""Draw three planes through a point: the density in them on one scale, and the components of the current along them.
 
@@ -37,6 +42,8 @@ def slices(
         The point; variables that are not given are held where the density is largest.
     axes : sequence of three Axes, optional
         For the planes without the third, the second and the first variable. A new pyplot figure by default.
+    vmax, widest : float, optional
+        The density of the last colour in all three and the current of the widest line, as for :func:`current`.
 
     Returns
     -------
@@ -45,7 +52,8 @@ def slices(
     Raises
     ------
     InvalidInput
-        If there is no Solution in three dimensions, the point is outside the box, or other than three axes are given.
+        If there is no Solution in three dimensions, the point is outside the box, other than three axes are given, or
+        a scale is not positive.
 
     Examples
     --------
@@ -60,23 +68,32 @@ def slices(
     ['at z = −0.25', 'at y = −0.25', 'at x = 0.75']
     """
     _need_space("slices", solution, Solution)
+    _check_scales(vmax, widest)
     point = mode(solution) | places(solution, at)
     planes = [plane(solution, {name: point[name]}, rooms=(2,)) for name in solution.names[::-1]]
     panels = frame.three(axes, _ratios(solution, planes))
-    top = max(float(shown.scalar(solution.density).max()) for shown in planes)
-    strongest = planes[0].strongest(solution.current)
+    largest = max(float(shown.scalar(solution.density).max()) for shown in planes)
+    top, strongest = vmax or largest, widest or planes[0].strongest(solution.current)
     images = []
     for ax, shown in zip(panels, planes, strict=True):
-        images.append(draw_density(ax, solution, shown, colorbar=ax is panels[-1], top=top, level=TAIL))
+        images.append(draw_density(ax, solution, shown, colorbar=False, top=top, level=TAIL))
         draw_current(ax, solution, shown, closeness=CLOSENESS, colour="white", top=strongest)
         first, second = (_center(solution.grid, solution.names.index(name), name, point[name]) for name in shown.kept)
         ax.axvline(first, color="white", lw=0.7, ls="--", alpha=0.6)
         ax.axhline(second, color="white", lw=0.7, ls="--", alpha=0.6)
         ax.set_title(shown.words, fontsize=11)
+    units, beyond = lines.density_units(planes[-1]), "max" if largest > top else "neither"
+    frame.colorbar(panels[-1], images[-1], "probability density\n", units, extend=beyond)
     return images[0], images[1], images[2]
 
 
-def projections(x: Solution | Run, *, axes: Sequence[Axes] | None = None) -> tuple[QuadMesh, QuadMesh, QuadMesh]:
+def projections(
+    x: Solution | Run,
+    *,
+    axes: Sequence[Axes] | None = None,
+    vmax: float | None = None,
+    widest: float | None = None,
+) -> tuple[QuadMesh, QuadMesh, QuadMesh]:
     """Draw the three marginals of two variables, and the current integrated over the third, which is without divergence too.
 
     Parameters
@@ -85,16 +102,19 @@ def projections(x: Solution | Run, *, axes: Sequence[Axes] | None = None) -> tup
         In three dimensions.
     axes : sequence of three Axes, optional
         For the marginals without the third, the second and the first variable. A new pyplot figure by default.
+    vmax, widest : float, optional
+        The density of the last colour and the current of the widest line, as for :func:`current`, the same in all three; by
+        default each has a scale of its own.
 
     Returns
     -------
     tuple of three QuadMesh
-        Each on a scale of its own.
 
     Raises
     ------
     InvalidInput
-        If ``x`` is neither a Solution nor a Run in three dimensions, or other than three axes are given.
+        If ``x`` is neither a Solution nor a Run in three dimensions, other than three axes are given, or a scale is not
+        positive.
 
     Examples
     --------
@@ -109,11 +129,12 @@ def projections(x: Solution | Run, *, axes: Sequence[Axes] | None = None) -> tup
     ['no current in this plane', 'no current in this plane']
     """
     _need_space("projections", x, Solution, Run)
+    _check_scales(vmax, widest)
     planes = [plane(x, over=name, rooms=(2,)) for name in x.names[::-1]]
     images = []
     for ax, shown in zip(frame.three(axes, _ratios(x, planes)), planes, strict=True):
-        images.append(draw_density(ax, x, shown, level=TAIL))
-        draw_current(ax, x, shown, closeness=CLOSENESS, colour="white")
+        images.append(draw_density(ax, x, shown, top=vmax, level=TAIL))
+        draw_current(ax, x, shown, closeness=CLOSENESS, colour="white", top=widest)
         ax.set_title(shown.words, fontsize=11)
     return images[0], images[1], images[2]
 
@@ -130,6 +151,11 @@ def _ratios(x: Solution | Run, planes: Sequence[Plane]) -> list[float]:
 def _center(grid: Grid, axis: int, name: str, value: float) -> float:
     """Of the cell in which a variable is held."""
     return float(grid.centers(axis)[nearest(grid, axis, name, value)])
+
+
+def _check_scales(vmax: float | None, widest: float | None) -> None:
+    frame.check_scale("vmax", vmax)
+    frame.check_scale("widest", widest)
 
 
 def _need_space(what: str, x: Any, *kinds: type[Solution] | type[Run]) -> None:

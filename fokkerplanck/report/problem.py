@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from ..cases import Case
+from ..cases import Case, Equation
 from ..grid import Box
 from ..process import DiffusionProcess
 from ..sampled import Samples
 from ..sgd import SGD
 from .blocks import Block, Code, Section, Table, Text
-from .markup import formula, number
+from .markup import formula, mathml, matrix, number
 
 CURRENT = {
     "ito": "J_i = b_i p − ∂_j(D_{ij} p)",
@@ -56,7 +56,10 @@ def stated(case: Case | None, process: DiffusionProcess | None, names: tuple[str
     if known is not None:
         blocks.append(_formula(CURRENT[known.interpretation]))
         blocks.append(Text(f"{EVALUATED[known.interpretation]} State θ = ({', '.join(names)})."))
-        blocks += _coefficients(known) if sgd is None else []
+        if case is not None and case.equation is not None:
+            blocks += [Text(Markup(line), tone="formula") for line in written(case.equation)]
+        elif sgd is None:
+            blocks += _coefficients(known)
     if case is not None and case.settings:
         blocks.append(Table("Parameters", parameters(case.settings)))
     if case is not None and case.trustworthy:
@@ -66,6 +69,22 @@ def stated(case: Case | None, process: DiffusionProcess | None, names: tuple[str
     if case is not None and case.source:
         blocks.append(Text(f"Source: {case.source}", tone="small"))
     return Section("problem", "Problem", blocks)
+
+
+def written(equation: Equation) -> list[str]:
+    """Drift, tensor and what their letters stand for, each as one line of HTML."""
+    dim, D = len(equation.b), equation.D
+    rows = D if not isinstance(D, str) else ((D if dim == 1 else f"({D})*I",),)
+    lines = [_math("b", matrix([[entry] for entry in equation.b])), _math("D", matrix(rows))]
+    meant = [
+        _math(letter, mathml(value) if isinstance(value, str) else f"<mn>{number(value, 6)}</mn>")
+        for letter, value in equation.where.items()
+    ]
+    return [*lines, "where " + ", ".join(meant)] if meant else lines
+
+
+def _math(letter: str, value: str) -> str:
+    return f'<math display="inline">{mathml(letter)}<mo>=</mo>{value}</math>'
 
 
 def parameters(settings: Mapping[str, object]) -> list[tuple[str, str]]:
@@ -101,7 +120,7 @@ def _coefficients(process: DiffusionProcess) -> list[Block]:
     given = process.formulas
     if given is not None:
         noise = ("D", given.diffusion) if given.noise is None else ("σ", given.noise)
-        return [_mathml("b", given.drift), _mathml(*noise)]
+        return [_symbolic("b", given.drift), _symbolic(*noise)]
     blocks: list[Block] = []
     for name, value in process.given.items():
         if not callable(value):
@@ -117,11 +136,11 @@ def _coefficients(process: DiffusionProcess) -> list[Block]:
     return blocks
 
 
-def _mathml(name: str, matrix: Any) -> Text:
+def _symbolic(name: str, formulas: Any) -> Text:
     """SymPy's own, which browsers draw without a script."""
-    from ..symbolic import mathml
+    from .. import symbolic
 
-    return Text(Markup(f'<math display="inline"><mi>{name}</mi><mo>=</mo>{mathml(matrix)}</math>'), tone="formula")
+    return Text(Markup(_math(name, symbolic.mathml(formulas))), tone="formula")
 
 
 def _formula(text: str) -> Text:
