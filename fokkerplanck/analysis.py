@@ -102,13 +102,13 @@ class Analysis:
             if sgd.sampling == "epoch":  # said among the remarks
                 warnings.simplefilter("ignore", MismatchWarning)
             comparison = compare(self.solution, run, finite=finite)
+            area = area_test(run, predicted=self.solution, finite=finite, sgd=sgd) if sgd.model.dim > 1 else None
         if comparison.total_variation.low > 0.0 and sgd.sampling != "epoch" and sgd.model.dim <= EXPLAINED:
             try:
                 better = _explanations(self.solution, sgd, progress)
                 comparison = compare(self.solution, run, finite=finite, explanations=better)
             except (InvalidInput, NotConverged) as error:
                 remarks += (f"What makes the difference is not taken apart: {error}",)
-        area = area_test(run, predicted=self.solution, finite=finite, sgd=sgd) if sgd.model.dim > 1 else None
         return replace(self, run=run, finite=finite, comparison=comparison, area=area, rng=rng, remarks=remarks)
 
     def rows(self) -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from . import currents
 from .errors import InvalidInput
 from .grid import Array
+from .mismatch import warn_of_mismatch
 from .replicates import (
     Interval,
     check_rows,
@@ -192,6 +193,11 @@ def area_test(
     InvalidInput
         For one parameter, which has no area; for fewer than d(d − 1)/2 + 5 replicates; for areas that depend on one another.
 
+    Warns
+    -----
+    MismatchWarning
+        If the solution ``predicted`` is of another SGD than the run, see :func:`compare`.
+
     References
     ----------
     J. P. Gonzalez, J. C. Neu, S. W. Teitsworth, Phys. Rev. E 99, 022143 (2019), doi:10.1103/PhysRevE.99.022143 (area);
@@ -231,6 +237,8 @@ def area_test(
         except InvalidInput as reason:  # epochs, schedules and stable noise have no diffusion
             unsaid.append(f"No prediction: {reason}")
     limit, chain = _upper(predicted, d, "predicted"), _upper(finite, d, "finite")
+    if isinstance(predicted, Solution) and not isinstance(chains, Areas):
+        warn_of_mismatch("area_test", predicted, chains)
     p = mean_test(rows) if method == "t" else sign_flip(rows, np.random.default_rng(rng))
     named = METHODS[method] if method != "t" else ("Student's t" if q == 1 else "Hotelling's T²")
     total = None if areas.steps is None else M * areas.steps

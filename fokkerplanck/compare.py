@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .area import area_test
-from .errors import InvalidInput, MismatchWarning
+from .errors import InvalidInput
 from .fields import FaceField
 from .grid import Array, Grid
+from .mismatch import warn_of_mismatch
 from .replicates import (
     NORMAL_95,
     Interval,
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 BINS = {1: 64, 2: 32, 3: 16}  # per axis, at most: a bin then is about half a standard deviation of a well-fitting box
 FLIP_SEED = 3141  # of the sign flips behind the p-values: the same comparison gives the same numbers
-SAME = 1e-4  # of the box, and of curvatures that differences may have given: less does not show in a comparison
-ROUND_OFF = 1e-9  # learning rates are given, or few multiplications away from it
 MASS = 1e-2  # of a density given as an explanation: what a box may have cut
 
 
@@ -206,14 +204,7 @@ def compare(
             f"expected a run on the solution's grid {solution.grid.shape} in {solution.grid.box}, got {run.grid.shape} in "
             f"{run.grid.box}. Simulate with grid=solution.grid"
         )
-    different = _differences(solution.diagnostics.get("origin") or {}, run)
-    if different:
-        warnings.warn(
-            f"compare: expected a run of the SGD whose diffusion was solved, got one with {'; '.join(different)}. What differs "
-            "shows in the comparison",
-            MismatchWarning,
-            stacklevel=2,
-        )
+    warn_of_mismatch("compare", solution, run)
     rng = np.random.default_rng(FLIP_SEED)
     grid, d = solution.grid, solution.grid.dim
     bins = Grid(grid.box, tuple(_coarser(n, BINS[d]) for n in grid.shape))
@@ -252,70 +243,6 @@ def compare(
         explained=explained,
         sentence=_density_verdict(distance, floor, density_p, explained) + _current_verdict(circulation, apart) + ".",
     )
-
-
-def _differences(there: Mapping[str, Any], run: Run) -> list[str]:
-    """What a run has otherwise than the SGD whose process was solved, in words."""
-    here = run.origin
-    if not (there and here):  # a process of one's own, or chains recorded elsewhere, of which no more is known
-        return []
-    words, other_loss = [], not _same_loss(here, there, run.grid)
-    if here["momentum"] > 0.0:
-        words.append(f"momentum {here['momentum']:g}, where the solution has none")
-    if here["samples"] != there["samples"]:
-        words.append(f"{here['samples']} samples, where the solution has {there['samples']}")
-    elif other_loss and here["weight_decay"] == there["weight_decay"]:
-        words.append(
-            f"another loss, other data, or another of several minima: {here['minimum']}, where the solution has "
-            f"{there['minimum']}"
-        )
-    for key in ("weight_decay", "label_noise", "injected_noise"):
-        if here[key] != there[key] and (
-            other_loss or key != "weight_decay"
-        ):  # a penalty may be part of a loss of one's own
-            words.append(f"{key.replace('_', ' ')} {here[key]:g}, where the solution has {there[key]:g}")
-    if here["alpha"] < 2.0:
-        words.append(f"stable noise of exponent {here['alpha']:g}, where that of the solution has a variance")
-    if here["sampling"] == "epoch":
-        words.append("epochs, whose batches cancel one another, where the solution has independent ones")
-    return words + _other_steps(here, there, run)
-
-
-def _same_loss(here: Mapping[str, Any], there: Mapping[str, Any], grid: Grid) -> bool:
-    """Whether two losses have the same minimum, curvatures and noise there."""
-    same = np.allclose(here["curvatures"], there["curvatures"], rtol=SAME, atol=0.0)
-    same = same and bool(np.isclose(here["gradient_variance"], there["gradient_variance"], rtol=SAME, atol=0.0))
-    shift = np.subtract(here["minimum"], there["minimum"])
-    return same and bool((np.abs(shift) <= SAME * grid.box.widths).all())
-
-
-def _other_steps(here: Mapping[str, Any], there: Mapping[str, Any], run: Run) -> list[str]:
-    """What the steps of a run have otherwise: learning rate, batch size and sampling, or a scheme of the diffusion."""
-    known = there["learning_rate"]
-    low, high = here["learning_rates"]
-    if not np.isclose(low, high, rtol=ROUND_OFF):
-        return [f"learning rates from {low:g} to {high:g}, where the solution has {known:g} throughout"]
-    words = []
-    ours, theirs = (high, here["batch_size"], here["sampling"]), (known, there["batch_size"], there["sampling"])
-    # one learning rate and another have the same limit, at one η/B
-    same = there["order"] == 1 or bool(np.isclose(high, known, rtol=ROUND_OFF))
-    noise, expected = (_noise(settings, there["samples"], there["label_noise"]) for settings in (ours, theirs))
-    if here["samples"] == there["samples"] and not (same and np.allclose(noise, expected, rtol=ROUND_OFF, atol=0.0)):
-        words.append(
-            "learning rate {:g}, batch size {} ({}), where the solution has {:g} and {} ({})".format(*ours, *theirs)
-        )
-    if there["order"] != 1 and run.time_step < high:
-        words.append(
-            f"steps of {run.time_step:g} of a scheme for its diffusion, where the solution is of steps of {known:g}"
-        )
-    return words
-
-
-def _noise(settings: tuple[float, int, str], n: int, label_noise: float) -> tuple[float, float]:
-    """What independent batches and the noise on their labels add to D."""
-    rate, batch, sampling = settings
-    scale = 0.5 * rate / batch
-    return scale * (1.0 if sampling == "with_replacement" else (n - batch) / (n - 1.0)), scale * label_noise**2
 
 
 def _density(theory: Any, grid: Grid, name: str) -> Array:

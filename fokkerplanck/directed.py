@@ -16,6 +16,7 @@ from .errors import InvalidInput
 from .fields import FaceField
 from .force import Force
 from .grid import Array, Grid
+from .mismatch import warn_of_mismatch
 from .replicates import CONFIDENCE, Interval, check_rows, in_words, mean_test, standard_error
 from .results import Solution
 from .sweeps import Areas, as_areas, settling
@@ -123,6 +124,11 @@ def directed_test(
     InvalidInput
         If the grids differ, there is no force because D is singular, the matrix is symmetric, or in one dimension.
 
+    Warns
+    -----
+    MismatchWarning
+        If the force is that of a solution of another SGD than the run, see :func:`compare`.
+
     References
     ----------
     U. Seifert, Rep. Prog. Phys. 75, 126001 (2012), doi:10.1088/0034-4885/75/12/126001, §2.
@@ -159,6 +165,7 @@ def directed_test(
         rows, remarks, kind = np.sum(done, axis=0), _remarks(run, work), "groups"
         if isinstance(force, Solution) and force.force is not None:
             predicted = currents.entropy_production(force.flux, force.force)
+            warn_of_mismatch("directed_test", force, run)
     check_rows(rows[:, None], "work")
     value, error = float(rows.mean()), float(standard_error(rows))
     reach = float(stdtrit(len(rows) - 1, 0.5 * (1.0 + CONFIDENCE))) * error

@@ -159,7 +159,7 @@ def other_run(case, grid, **changes):
         ({"learning_rate": 0.05}, "learning rate 0.05, batch size 4"),
         ({"sampling": "without_replacement"}, "without_replacement"),
         ({"sampling": "epoch"}, "epochs, whose batches cancel"),
-        ({"label_noise": 0.5}, r"got one with label noise 0\.5, where the solution has 0\. What"),
+        ({"label_noise": 0.5}, r"got one with label noise 0\.5, where the solution has 0\. What differs shows in"),
         ({"injected_noise": 1e-4}, r"got one with injected noise 0\.0001, where the solution has 0\. What"),
         (
             {"schedule": lambda k: 101 / (k + 1)},
@@ -243,6 +243,25 @@ def test_other_data_are_warned_of(diabetes):
     run = fp.sgd.SGD(part, learning_rate=0.1, batch_size=4).simulate(grid=sol.grid, chains=64, steps=256, rng=812)
     with pytest.warns(fp.MismatchWarning, match="400 samples, where the solution has 442"):
         compare(sol, run)
+
+
+def test_the_tests_on_chains_see_it_too(diabetes):
+    case, sol, run = diabetes
+    fp.area_test(run, predicted=sol)
+    fp.directed_test(run, sol)
+    other = other_run(case, sol.grid, label_noise=0.5)
+    with pytest.warns(
+        fp.MismatchWarning, match=r"^area_test: expected a run of .* label noise 0\.5, where the solution has 0"
+    ):
+        fp.area_test(other, predicted=sol)
+    with pytest.warns(fp.MismatchWarning, match=r"^directed_test: expected a run of .* label noise 0\.5"):
+        fp.directed_test(other, sol)
+    fp.area_test(other, predicted=sol.circulation)  # a number is not of anything
+    rng = np.random.default_rng(109)
+    model = fp.sgd.linear_regression(rng.normal(size=(50, 3)), rng.normal(size=50))
+    three = fp.sgd.SGD(model, learning_rate=0.1, batch_size=4).simulate(chains=64, steps=64, rng=818)
+    with pytest.raises(fp.InvalidInput, match=r"predicted: expected an area rate of shape \(3, 3\), got \(2, 2\)"):
+        fp.area_test(three, predicted=sol)
 
 
 def path_of(case):

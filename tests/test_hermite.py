@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import reduce
 from itertools import combinations, product
 from pathlib import Path
@@ -131,6 +132,16 @@ def test_normal_noise_keeps_the_covariance_of_least_squares_and_loses_its_skewne
     assert np.isnan(real.entropy_production)
 
 
+def test_weights_are_samples_given_as_often():
+    _, _, gradients = least_squares(5)
+    options = {"mean": [0, 0], "covariance": np.eye(2), "learning_rate": 0.3, "batch_size": 2}
+    again = [0, 1, 1, 1, 2, 3, 4, 4]
+    many = chain_moments(lambda theta: gradients(theta)[again], **options)
+    weighted = chain_moments(gradients, weights=np.bincount(again) / 8, **options)
+    for name in ("mean", "covariance", "circulation", "skewness", "excess_kurtosis"):
+        np.testing.assert_allclose(getattr(weighted, name), getattr(many, name), rtol=CLOSED, atol=CLOSED)
+
+
 def test_normal_noise_of_constant_covariance_gives_a_normal_law():
     shift = np.array([-1.0, 0.5, 0.5])[:, None, None]  # skew noise, the same at every θ
     got = chain_moments(
@@ -145,24 +156,56 @@ def test_normal_noise_of_constant_covariance_gives_a_normal_law():
 def test_least_squares_chain_against_enumerated_minibatches(n, batch, sampling):
     eta = 0.3
     X, y, gradients = least_squares(n)
-    # The mean is the least-squares solution θ*. With u = (1, θ − θ*), a batch maps u to T u, and E u⊗u⊗u⊗u, which
-    # holds every central moment up to the fourth, is fixed by E T⊗T⊗T⊗T.
-    mean = np.linalg.lstsq(X, y, rcond=None)[0]
     draws = product(range(n), repeat=batch) if sampling == "with_replacement" else combinations(range(n), batch)
-    maps = []
-    for rows in map(list, draws):
-        T = np.eye(3)
-        T[1:, 1:] -= eta / batch * X[rows].T @ X[rows]
-        T[1:, 0] = eta / batch * X[rows].T @ (y[rows] - X[rows] @ mean)
-        maps.append(reduce(np.kron, [T] * 4))
-    first = np.eye(1, 81)
-    system = np.vstack([np.mean(maps, axis=0) - np.eye(81), first])
-    u = np.linalg.lstsq(system, np.append(np.zeros(81), 1.0), rcond=None)[0].reshape(3, 3, 3, 3)
-    S, width, H = u[0, 0, 1:, 1:], np.sqrt(np.diag(u[0, 0, 1:, 1:])), X.T @ X / n
-
     got = chain_moments(
         gradients, mean=[0, 0], covariance=np.eye(2), learning_rate=eta, batch_size=batch, sampling=sampling
     )
+    check_enumerated(got, X, y, eta, [list(rows) for rows in draws])
+
+
+@pytest.mark.parametrize(
+    ("batch", "labels", "temperature"), [(1, 0.8, 0.0), (2, 0.8, 0.0), (2, 0.0, 0.05), (2, 0.5, 0.03)]
+)
+def test_noise_on_labels_and_injected_noise_against_enumerated_nodes(batch, labels, temperature):
+    X, y, _ = least_squares(4)
+    sgd = fokkerplanck.sgd.SGD(
+        fokkerplanck.sgd.linear_regression(X, y),
+        learning_rate=0.3,
+        batch_size=batch,
+        label_noise=labels,
+        injected_noise=temperature,
+    )
+    draws = [list(rows) for rows in product(range(4), repeat=batch)]
+    check_enumerated(sgd.chain_moments(), X, y, 0.3, draws, labels, temperature)
+    if batch == 1:  # nothing to replace
+        once = replace(sgd, sampling="without_replacement").chain_moments()
+        np.testing.assert_allclose(once.covariance, sgd.chain_moments().covariance, rtol=CLOSED)
+    with pytest.raises(AssertionError):  # the check sees the noise
+        check_enumerated(sgd.chain_moments(), X, y, 0.3, draws, 0.9 * labels, 0.9 * temperature)
+
+
+def check_enumerated(got, X, y, eta, draws, labels=0.0, temperature=0.0):
+    """The mean is the least-squares solution θ*. With u = (1, θ − θ*), a batch maps u to T u, and E u⊗u⊗u⊗u, which holds every
+    central moment up to the fourth, is fixed by E T⊗T⊗T⊗T; of normal noise three nodes have all these moments."""
+    mean, batch = np.linalg.lstsq(X, y, rcond=None)[0], len(draws[0])
+    size = np.sqrt(2 * temperature * eta)
+    node, weight = np.array([-np.sqrt(3), 0, np.sqrt(3)]), np.array([1, 4, 1]) / 6
+    choices = list(product(range(3), repeat=(batch if labels else 0) + (2 if temperature else 0)))
+    total = np.zeros((81, 81))
+    for rows, choice in product(draws, choices):
+        normal = node[list(choice)]
+        T = np.eye(3)
+        T[1:, 1:] -= eta / batch * X[rows].T @ X[rows]
+        T[1:, 0] = eta / batch * X[rows].T @ (y[rows] - X[rows] @ mean)
+        if labels:
+            T[1:, 0] += eta / batch * labels * X[rows].T @ normal[:batch]
+        if temperature:
+            T[1:, 0] += size * normal[-2:]
+        total += np.prod(weight[list(choice)]) / len(draws) * reduce(np.kron, [T] * 4)
+    first = np.eye(1, 81)
+    system = np.vstack([total - np.eye(81), first])
+    u = np.linalg.lstsq(system, np.append(np.zeros(81), 1.0), rcond=None)[0].reshape(3, 3, 3, 3)
+    S, width, H = u[0, 0, 1:, 1:], np.sqrt(np.diag(u[0, 0, 1:, 1:])), X.T @ X / len(X)
     np.testing.assert_allclose(got.mean, mean, rtol=CLOSED)
     np.testing.assert_allclose(got.covariance, S, rtol=CLOSED, atol=CLOSED * S.max())
     np.testing.assert_allclose(got.circulation, 0.5 * (H @ S - S @ H), atol=CLOSED * S.max())
@@ -243,6 +286,13 @@ def test_least_squares_beyond_the_stability_edge_is_refused():
         ({"batch_size": 2.5}, "batch_size"),
         ({"sampling": "epoch"}, "sampling"),
         ({"noise": "levy"}, "noise"),
+        ({"injected_noise": -1.0}, "injected_noise: expected a number of at least 0, got -1"),
+        ({"weights": [0.5, 0.6, 0.1, -0.2]}, r"weights: expected probabilities of shape \(n,\) that add up to 1, got"),
+        ({"weights": [0.5, 0.5]}, "expected finite per-sample gradients"),
+        (
+            {"weights": [0.25] * 4, "sampling": "without_replacement"},
+            "weights: expected samples drawn with replacement",
+        ),
         ({"sampling": "without_replacement", "batch_size": 4}, "less than the 4 samples"),
         ({"degree": 7}, "degree"),
         ({"mean": [0, 0, 0]}, "mean and covariance"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,10 @@ def test_moments_are_those_of_the_linear_theory(options: dict[str, Any]) -> None
     assert worst(run.mean, sgd.model.minimum, run.mean_error) < SIGMAS
     assert worst(run.covariance, covariance, run.covariance_error) < SIGMAS
     assert worst(run.circulation, circulation, run.circulation_error) < SIGMAS
+    if not sgd.momentum and not (sgd.label_noise and sgd.sampling == "without_replacement"):  # these are refused
+        found = sgd.chain_moments()
+        np.testing.assert_allclose(found.covariance, covariance, rtol=1e-9)
+        np.testing.assert_allclose(found.circulation, circulation, atol=1e-9 * np.abs(covariance).max())
     if sgd.momentum or sgd.label_noise or sgd.injected_noise:  # negative control
         plain, _ = stationary(SGD(heavy(), learning_rate=0.1, batch_size=4))
         assert worst(run.covariance, plain, run.covariance_error) > 20
@@ -145,12 +150,15 @@ def test_the_process_has_injected_and_label_noise() -> None:
         H @ labels.covariance() + labels.covariance() @ H, 2 * (0.1 * sigma / 8 + extra), rtol=1e-10
     )
     for sgd in (injected, labels):
-        with pytest.raises(
-            InvalidInput, match="chain_moments: expected the noise of minibatches alone, got label_noise"
-        ):
-            sgd.chain_moments()
         with pytest.raises(InvalidInput, match=r"process\(order=2\): expected the noise of minibatches alone"):
             sgd.process(order=2)
+    with pytest.raises(
+        InvalidInput, match=r"with label noise, got 4 drawn without\. Simulate the chain, or leave the label"
+    ):
+        replace(labels, sampling="without_replacement").chain_moments()
+    normal = replace(plain, noise="gaussian").chain_moments()
+    np.testing.assert_allclose(normal.covariance, plain.chain_moments().covariance, rtol=1e-9)  # second moments close
+    assert np.abs(normal.skewness - plain.chain_moments().skewness).max() > 1e-3
     np.testing.assert_allclose(
         SGD(model, learning_rate=0.1, batch_size=4, momentum=0.5).box().widths, np.sqrt(2) * plain.box().widths
     )

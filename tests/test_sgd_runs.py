@@ -257,6 +257,10 @@ def test_an_interruption_leaves_a_checkpoint_and_a_file_to_go_on_with(
         np.testing.assert_array_equal(one.theta, two.theta)
         assert one.theta.dims == ("chain", "point", "parameter")
         assert one.theta.shape == (64, 1500 // 7, 2)
+    with pytest.raises(
+        InvalidInput, match=r"trajectories: expected the name of a NetCDF file, such as run\.nc, got .*run\.zarr"
+    ):
+        sgd.simulate(trajectories=tmp_path / "run.zarr", **arguments)
     (tmp_path / "run.nc").unlink()
     with pytest.raises(InvalidInput, match="expected the file that the checkpoint goes with, got no file"):
         sgd.simulate(**files, **arguments)

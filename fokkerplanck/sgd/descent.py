@@ -15,9 +15,9 @@ from scipy.linalg import solve_continuous_lyapunov
 from ..errors import InvalidInput, NotConverged
 from ..grid import Box, Grid
 from ..process import DiffusionProcess
-from ..solvers.hermite import Moments, chain_moments
+from ..solvers.hermite import DEGREE, Moments, chain_moments
 from .loss import Loss
-from .rule import check_diffusion, check_noise, check_options, settings
+from .rule import check_diffusion, check_noise, check_options, noisy_gradients, settings
 from .run import Run
 from .second_order import SecondOrder
 from .simulation import Randomness, simulate
@@ -238,25 +238,35 @@ class SGD:
     def chain_moments(self, *, degree: int | None = None) -> Moments:
         """Stationary mean, covariance and circulation of the discrete chain itself, at this learning rate.
 
-        Exact up to the truncation of a Hermite series, which its ``error`` tells; no diffusion limit is taken.
+        Exact up to the truncation of a Hermite series, which its ``error`` tells; no diffusion limit is taken. Injected noise,
+        and label noise of a linear regression, are counted.
 
         Raises
         ------
         InvalidInput
-            As `process`, and for noise other than that of minibatches.
+            As `process`, and for label noise on several samples drawn without replacement.
         NotConverged
             If the series does not converge, or the moments do not exist.
         """
         check_diffusion(self)
         self._check_density("chain_moments")
-        self._check_minibatches_alone("chain_moments")
+        independent = self.sampling == "with_replacement" or self.batch_size == 1
+        if self.label_noise and not independent:
+            raise InvalidInput(
+                f"chain_moments: expected samples drawn with replacement, or one at a time, with label noise, got "
+                f"{self.batch_size} drawn without. Simulate the chain, or leave the label noise out"
+            )
+        gradients, weights = noisy_gradients(self, degree or max(DEGREE.values()))
         return chain_moments(
-            self.model.sample_gradients,
+            gradients,
             mean=self.model.minimum,
             covariance=self.covariance(),
             learning_rate=self.learning_rate,
             batch_size=self.batch_size,
-            sampling=self.sampling,
+            sampling="with_replacement" if independent else self.sampling,
+            noise="minibatch" if self.noise == "minibatch" else "gaussian",  # stable noise has alpha = 2, or is refused
+            weights=weights,
+            injected_noise=self.injected_noise,
             degree=degree,
         )
 

@@ -130,14 +130,10 @@ def logistic_regression(
 
     Parameters
     ----------
-    X : array_like, shape (n, d)
-        Features; add a column of ones for an intercept.
+    X, l2, names
+        As of `linear_regression`.
     y : array_like, shape (n,)
         Any two different labels, numbers or text; the smaller becomes −1, the larger +1.
-    l2 : float
-        λ ≥ 0.
-    names : sequence of str, optional
-        Names of the parameters; by default theta0, theta1, …
 
     Returns
     -------
@@ -146,8 +142,7 @@ def logistic_regression(
     Raises
     ------
     InvalidInput
-        For shapes that do not fit, fewer than 2 samples, NaN or infinity (naming the row), a number of classes other
-        than two, or l2 < 0.
+        As of `linear_regression`, and for a number of classes other than two.
 
     References
     ----------
@@ -189,11 +184,10 @@ def phase_retrieval(
 
     Parameters
     ----------
-    X : array_like, shape (n, d)
+    X, l2, names
+        As of `linear_regression`.
     y : array_like, shape (n,)
         Measured squares; noise may make them negative.
-    l2, names
-        As of `linear_regression`.
     start : array_like, shape (d,), optional
         By default the leading eigenvector of :math:`\langle y\,xx^\top\rangle`, of the length that fits ⟨y⟩ and with a
         positive largest component: the spectral start. The minimum reached from it is close to it on easy data.
@@ -243,8 +237,8 @@ def tanh_neuron(
     ----------
     x, y : array_like, shape (n,)
         One feature (shape (n, 1) will do, too), and the target.
-    l2 : float
-        λ ≥ 0.
+    l2
+        As of `linear_regression`.
     names : sequence of two str, optional
         By default a and w.
     start : array_like, shape (2,), optional
@@ -265,9 +259,7 @@ def tanh_neuron(
     >>> model.minimum.round(3).tolist()
     [1.091, 0.935]
     """
-    features, values, labels = _check_regression(_column(x), y, l2, names, ("a", "w"))
-    away = 1.0 if features[:, 0] @ values >= 0.0 else -1.0
-    return _freeze("tanh_neuron", features, values, l2, labels, (1.0, away) if start is None else start)
+    return _two_weights("tanh_neuron", ("a", "w"), x, y, l2, names, start)
 
 
 def deep_linear(
@@ -290,14 +282,10 @@ def deep_linear(
 
     Parameters
     ----------
-    x, y : array_like, shape (n,)
-        One feature (shape (n, 1) will do, too), and the target.
-    l2 : float
-        λ ≥ 0.
+    x, y, l2, start
+        As of `tanh_neuron`; the minimum is by default the one with w1 > 0.
     names : sequence of two str, optional
         By default w1 and w2.
-    start : array_like, shape (2,), optional
-        By default (1, ±1) with the sign of ⟨xy⟩: the minimum with w1 > 0.
 
     Returns
     -------
@@ -314,9 +302,21 @@ def deep_linear(
     >>> model.minimum.round(6).tolist()
     [1.09218, 1.09218]
     """
-    features, values, labels = _check_regression(_column(x), y, l2, names, ("w1", "w2"))
+    return _two_weights("deep_linear", ("w1", "w2"), x, y, l2, names, start)
+
+
+def _two_weights(
+    kind: str,
+    default: tuple[str, str],
+    x: ArrayLike,
+    y: ArrayLike,
+    l2: float,
+    names: Sequence[str] | None,
+    start: ArrayLike | None,
+) -> LossModel:
+    features, values, labels = _check_regression(_column(x), y, l2, names, default)
     away = 1.0 if features[:, 0] @ values >= 0.0 else -1.0
-    return _freeze("deep_linear", features, values, l2, labels, (1.0, away) if start is None else start)
+    return _freeze(kind, features, values, l2, labels, (1.0, away) if start is None else start)
 
 
 def _check_regression(

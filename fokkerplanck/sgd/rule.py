@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import cfunc
+from numpy.polynomial.hermite_e import hermegauss
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InvalidInput
@@ -195,6 +196,23 @@ def step_rule(sgd: SGD, *, shorter: int = 1) -> Rule:
         label_share=sgd.label_noise**2 * shorter / B,
         stability=2.0 if sgd.alpha is None else float(sgd.alpha),
     )
+
+
+def noisy_gradients(sgd: SGD, degree: int) -> tuple[Callable[[Array], Array], Array | None]:
+    """Gradients of all samples of a linear regression, each with every label of a quadrature, and the weights of these.
+
+    Moments of the label noise are exact up to the degree. Without such noise, the gradients as they are, all of one weight.
+    """
+    model = sgd.model
+    if sgd.label_noise == 0.0 or not isinstance(model, LossModel):
+        return model.sample_gradients, None
+    node, weight = hermegauss(degree // 2 + 1)
+    shifts = sgd.label_noise * np.multiply.outer(node, model.X)[..., None]
+
+    def gradients(theta: Array) -> Array:
+        return np.concatenate(list(model.sample_gradients(theta) - shifts))
+
+    return gradients, np.repeat(weight / weight.sum() / model.n, model.n)
 
 
 class Gradients:

@@ -45,8 +45,8 @@ class Run:
     centre : ndarray, shape (d,)
         θ*, or the mean start of the chains: about which the moments are taken.
     origin : mapping
-        All settings of the SGD, by which `compare` tells whether a solution is of the same one: those above, what else acts on
-        a step, and what sums up loss and data. Empty for chains recorded elsewhere.
+        All settings of the SGD, by which `compare` and the tests on chains tell whether a solution is of the same one: those
+        above, what else acts on a step, and what sums up loss and data. Empty for chains recorded elsewhere.
     diverged : ndarray of int, shape (lost,)
         Steps, burn-in included, at which chains were lost; they are in none of the following.
     group_samples : ndarray of int, shape (groups,)

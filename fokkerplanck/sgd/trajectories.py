@@ -31,6 +31,10 @@ class TrajectoryFile:
     def __init__(self, path: str | Path, names: Sequence[str], chains: int, every: int, *, points: int) -> None:
         """Begin a file, or go on with one after its first ``points`` points of every chain."""
         self.path = Path(path)
+        if self.path.suffix == ".zarr":
+            raise InvalidInput(
+                f"trajectories: expected the name of a NetCDF file, such as {self.path.stem}.nc, got {path}"
+            )
         if points == 0:
             with h5netcdf.File(self.path, "w") as file:
                 file.dimensions = {"chain": chains, "point": None, "parameter": len(names)}

@@ -42,6 +42,7 @@ EXTRA_NODES = 8  # degree + 1 nodes are exact for a linear drift; 8 more resolve
 # grids are compared at. Logistic, linear and tanh losses reach 2e-5 or better; exponential tails, a quartic well or two
 # wells move by 3e-4 or more at the default degree.
 AGREEMENT = 1e-4
+SUM = 1e-9  # of probabilities: round-off of many
 LOST = 0.01  # of entropy production and relaxation rate; logistic, phase and tanh losses reach 4e-3 or better, power laws 1
 SINGULAR = 1e-12  # ratio of the eigenvalues of D below which its inverse has fewer than four digits
 DIFFERENCE = 1e-3  # standard deviations: truncation 1e-12, round-off 1e-13
@@ -180,9 +181,11 @@ def chain_moments(
     batch_size: int,
     sampling: str = "with_replacement",
     noise: str = "minibatch",
+    weights: ArrayLike | None = None,
+    injected_noise: float = 0.0,
     degree: int | None = None,
 ) -> Moments:
-    r"""Stationary moments of :math:`\theta' = \theta - \frac{\eta}{B}\sum_{i\in\text{batch}} g_i(\theta)`.
+    r"""Stationary moments of :math:`\theta' = \theta - \frac{\eta}{B}\sum_{i\in\text{batch}} g_i(\theta) + \sqrt{2T\eta}\,\xi`.
 
     With :math:`q(t) = \frac1n\sum_i e^{t\cdot y_i}` and y the centred increments, the generating function of a batch is
     :math:`q^B` with replacement; without, :math:`e_B(e^{t\cdot y_1},\dots)/\binom nB`, the elementary symmetric
@@ -203,6 +206,10 @@ def chain_moments(
         Within a batch; batches are independent.
     noise : {"minibatch", "gaussian"}
         The increments as they are, or normal ones with the same mean and covariance.
+    weights : array_like, shape (n,), optional
+        Probabilities of the samples, drawn with replacement; by default all the same.
+    injected_noise : float
+        T ≥ 0, of the normal ξ.
 
     Returns
     -------
@@ -231,6 +238,9 @@ def chain_moments(
         raise InvalidInput(f"sampling: expected one of {SAMPLING}, got {sampling!r}")
     if noise not in NOISE:
         raise InvalidInput(f"noise: expected one of {NOISE}, got {noise!r}")
+    if not (np.isfinite(injected_noise) and injected_noise >= 0.0):
+        raise InvalidInput(f"injected_noise: expected a number of at least 0, got {injected_noise!r}")
+    share = None if weights is None else _check_weights(np.asarray(weights, dtype=float), sampling)
 
     def generator(theta: Array, z: Array, basis: _Basis, root: Array) -> tuple[Array, Array, None]:
         drift, power = np.empty_like(theta), np.empty((len(basis.indices), theta.shape[1]))
@@ -238,16 +248,17 @@ def chain_moments(
         while start < theta.shape[1]:
             part = slice(start, start + step)
             g = np.asarray(gradients(theta[:, part]), dtype=float)
-            if g.ndim != 3 or g.shape[1:] != theta[:, part].shape or n not in (0, len(g)) or not np.isfinite(g).all():
+            expected = {n or len(g), len(g) if share is None else share.size}
+            if g.ndim != 3 or g.shape[1:] != theta[:, part].shape or expected != {len(g)} or not np.isfinite(g).all():
                 raise InvalidInput(
                     "gradients(theta): expected finite per-sample gradients of shape (n, d, m) for points of shape "
                     f"(d, m) = {theta[:, part].shape}, got {g.shape}, finite: {np.isfinite(g).all()}. The points lie "
                     "up to ten standard deviations from the mean; shrink the covariance if the gradients overflow there"
                 )
             n, start, step = len(g), start + step, max(1, MEMORY // (len(g) * len(basis.indices)))
-            drift[:, part] = -g.mean(axis=0)
+            drift[:, part] = -(g.mean(axis=0) if share is None else np.tensordot(share, g, 1))
             y = np.einsum("ij,njq->inq", np.linalg.inv(root), -(g + drift[:, part])) * (learning_rate / batch_size)
-            power[:, part] = basis.monomial_means(y)
+            power[:, part] = basis.monomial_means(y, share)
         if sampling == "without_replacement":
             _check_part(n, batch_size)
         if noise == "gaussian":
@@ -258,6 +269,12 @@ def chain_moments(
             series = basis.recur(power, lambda total, beta: (batch_size + 1.0) * beta - total)
         else:
             series = _without_replacement(power, n, int(batch_size), basis)
+        if injected_noise > 0.0:
+            normal = np.zeros((len(basis.indices), 1))
+            spread = injected_noise * learning_rate * np.linalg.inv(root.T @ root)
+            for i, j in product(range(guess.size), repeat=2):
+                normal[basis.rank[tuple(np.eye(guess.size, dtype=int)[[i, j]].sum(axis=0).tolist())]] += spread[i, j]
+            series = basis.multiply(series, basis.recur(normal, lambda total, beta: beta))
         shifted = z + learning_rate * np.linalg.solve(root, drift)
         return (basis.differentiate(series, shifted) - basis.values(z)) / learning_rate, drift, None
 
@@ -290,6 +307,16 @@ def _check_part(n: int, batch: int) -> None:
             f"batch_size: expected less than the {n} samples when drawn without replacement, got {batch}. "
             "Full batches carry no noise and the stationary state is a point"
         )
+
+
+def _check_weights(weights: Array, sampling: str) -> Array:
+    if weights.ndim != 1 or not (weights >= 0.0).all() or not abs(weights.sum() - 1.0) < SUM:
+        raise InvalidInput(f"weights: expected probabilities of shape (n,) that add up to 1, got {weights}")
+    if sampling != "with_replacement":
+        raise InvalidInput(
+            f"weights: expected samples drawn with replacement, got sampling={sampling!r}. Leave weights out"
+        )
+    return weights
 
 
 class _Basis:
@@ -325,14 +352,18 @@ class _Basis:
             [np.einsum("k,kq,kq->q", r, series[a], psi[c]) for r, (a, c) in zip(ratio, self.splits, strict=True)]
         )
 
-    def monomial_means(self, y: Array) -> Array:
-        """Mean over n of y^α/α!, shape (N, m), from y of shape (d, n, m)."""
+    def monomial_means(self, y: Array, share: Array | None = None) -> Array:
+        """Mean over n of y^α/α!, with the share of each, shape (N, m), from y of shape (d, n, m)."""
         monomials = np.ones((len(self.indices), *y.shape[1:]))
         for k, a in enumerate(self.indices[1:], 1):
             axis = next(i for i in range(self.dim) if a[i])
             parent = self.rank[tuple(n - (i == axis) for i, n in enumerate(a))]
             np.multiply(monomials[parent], y[axis] / a[axis], out=monomials[k])
-        return np.asarray(monomials.mean(axis=1))
+        return np.asarray(monomials.mean(axis=1) if share is None else np.einsum("n,knq->kq", share, monomials))
+
+    def multiply(self, f: Array, g: Array) -> Array:
+        """The product of two series."""
+        return np.array([(f[a] * g[rest]).sum(axis=0) for a, rest in self.splits])
 
     def recur(self, f: Any, weight: Callable[[Any, Any], Any]) -> Any:
         """|α| c_α = Σ_{β≠0} weight(|α|, |β|) f_β c_{α−β}, c_0 = 1: f^B for (B+1)|β| − |α|, exp f for |β|."""
