@@ -106,3 +106,11 @@ def test_what_cannot_be_sent_and_addresses_without_an_answer(client, monkeypatch
         fp.study(pid, {"step": [1]}, lambda problem: {}, scheduler="tcp://127.0.0.1:9")
     with pytest.raises(fp.InvalidInput, match="workers: expected at least one, got 0"), connect(workers=0):
         pass
+
+
+def test_the_status_page_is_seen_from_this_machine_only_and_takes_no_port_that_others_ask_for(client):
+    """Dask's default is port 8787 on all addresses, and a warning in every study but the first."""
+    server = client.cluster.scheduler.http_server
+    addresses = [socket.getsockname()[:2] for socket in server._sockets.values()]
+    assert addresses == [("127.0.0.1", server.port)]
+    assert server.port != 8787
