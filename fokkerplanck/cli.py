@@ -227,6 +227,10 @@ def study(
     write_dataset(found, path)
     _print_study(found)
     print(f"written: {store}\nwritten: {path}")
+    failed = int((found.failure != "").sum())
+    if failed:
+        print(f"{failed} of {found.failure.size} points failed; the same command tries them again", file=sys.stderr)
+        raise SystemExit(FAILED)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -325,7 +325,7 @@ def test_a_script_that_is_stopped_leaves_a_store_to_go_on_with(tmp_path, stop, w
         time.sleep(0.1)
         if (tmp_path / "s.zarr" / "square").is_dir():
             break
-    time.sleep(1.0)  # beyond the next write
+    time.sleep(1.5)  # beyond the next write
     os.killpg(process.pid, stop)
     _, errors = process.communicate(timeout=60.0)
     assert process.returncode != 0
@@ -418,6 +418,37 @@ def test_a_directory_with_other_files_is_left_alone(tmp_path):
     with pytest.raises(fp.InvalidInput, match=r"a new directory or one with a study, got .* other files"):
         fp.study(pair, GRID, numbers, store=tmp_path, workers=0)
     assert [path.name for path in tmp_path.iterdir()] == ["letter"]
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "wanted"),
+    [
+        ("zarr.json", b'{"zarr_format": 3, "no', "expected JSON in .*s.zarr/zarr.json, got Unterminated string"),
+        ("zarr.json", b"\xff\xfe", "expected JSON in .*s.zarr/zarr.json, got 'utf-8' codec"),
+        ("zarr.json", b"[]", r"expected {'zarr_format': 3, 'node_type': 'group'} in .*s.zarr/zarr.json, got \[\]"),
+        ("zarr.json", b'{"zarr_format": 2}', r'\'group\'} in .*s.zarr/zarr.json, got {"zarr_format": 2}'),
+        (
+            "zarr.json",
+            b'{"zarr_format": 3, "node_type": "group", "attributes": {"study": "of bees"}}',
+            "what a study is about in .*s.zarr/zarr.json, got 'of bees'",
+        ),
+        ("status/zarr.json", b"", "expected JSON in .*s.zarr/status/zarr.json, got Expecting value"),
+        ("total/zarr.json", b'{"zarr_format": 3, "node_type": "array"}', "a Zarr array in .*s.zarr/total/zarr.json"),
+        ("rate/zarr.json", None, "expected .*s.zarr/rate/zarr.json, got none"),
+    ],
+)
+def test_a_file_of_a_store_that_is_damaged_is_named_and_the_store_left_alone(tmp_path, file, text, wanted):
+    store = tmp_path / "s.zarr"
+    fp.study(pair, GRID, numbers, store=store, workers=0)
+    if text is None:
+        (store / file).unlink()
+    else:
+        (store / file).write_bytes(text)
+    before = {path: path.read_bytes() for path in store.rglob("*") if path.is_file()}
+    for call in (lambda: read(store), lambda: fp.study(pair, GRID, numbers, store=store, workers=0)):
+        with pytest.raises(fp.InvalidInput, match=f"{wanted}.* damaged, or of something else. Bring that file back"):
+            call()
+    assert {path: path.read_bytes() for path in store.rglob("*") if path.is_file()} == before
 
 
 def test_reading_what_is_no_study(tmp_path):

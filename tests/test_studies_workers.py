@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import xarray as xr
 from test_shares import X, Y, assert_same
@@ -14,6 +15,8 @@ from test_shares import X, Y, assert_same
 import fokkerplanck as fp
 from fokkerplanck.sgd import SGD, linear_regression
 from fokkerplanck.studies import connect
+from fokkerplanck.studies.forks import METHOD, forks
+from fokkerplanck.studies.workers import DASK
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +26,32 @@ def client():
     with connect(workers=2) as client:
         yield client
     assert {name: os.environ.get(name) for name in names} == before
+
+
+def test_workers_are_copies_of_one_process_that_goes_with_them_and_draw_numbers_of_their_own(client):
+    from multiprocessing import forkserver
+
+    drawn = client.run(lambda: (os.getppid(), np.random.random(), os.environ.get("PYTHONPATH", "")))  # noqa: NPY002
+    parents, numbers, paths = zip(*drawn.values(), strict=True)
+    assert len(set(numbers)) == 2
+    assert set(paths) == {os.environ.get("PYTHONPATH", "")}
+    if METHOD == "forkserver":
+        assert len({os.getpid(), *parents}) == 2
+    before = forkserver.connect_to_new_process if METHOD == "forkserver" else None
+    with forks({"NUMBA_NUM_THREADS": "1"}):  # another, while that of the client is there
+        assert METHOD != "forkserver" or forkserver.connect_to_new_process != before
+        children = psutil.Process().children()
+    assert METHOD != "forkserver" or forkserver.connect_to_new_process == before
+    assert len(psutil.Process().children()) == len(children) - (METHOD == "forkserver")
+
+
+def test_where_processes_are_not_copied_they_are_started(monkeypatch):
+    monkeypatch.setattr("fokkerplanck.studies.forks.METHOD", "spawn")
+    monkeypatch.setitem(DASK, "distributed.worker.multiprocessing-method", "spawn")
+    with connect(workers=1) as client:
+        assert set(client.run(os.getppid).values()) == {os.getpid()}
+        found = fp.study(pid, {"step": [1, 2]}, lambda step: {"square": step**2}, scheduler=client)
+    np.testing.assert_array_equal(found.square, [1, 4])
 
 
 def pid(step):
