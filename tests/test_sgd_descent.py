@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations, product
 from typing import Any
 
@@ -118,9 +119,14 @@ def test_boxes_are_checked() -> None:
         sgd.box()
     with pytest.raises(InvalidInput, match="widths: expected a positive number"):
         SGD(SMALL, learning_rate=0.1, batch_size=2).box(widths=0)
-    exact = linear_regression([[1.0], [2.0]], [1.0, 2.0])
-    with pytest.raises(InvalidInput, match=r"expected gradient noise along every axis .* an exact fit stops SGD"):
-        SGD(exact, learning_rate=0.1, batch_size=1).box()
+    X = np.random.default_rng(6).normal(size=(60, 2))
+    for exact in (linear_regression([[1.0], [2.0]], [1.0, 2.0]), linear_regression(X, X @ [1.0, 2.0])):  # to round-off
+        sgd = SGD(exact, learning_rate=0.1, batch_size=1)
+        with pytest.raises(
+            InvalidInput, match=r"expected gradient noise along every axis .* an exact fit stops SGD\. Add"
+        ):
+            sgd.box()
+        assert (replace(sgd, label_noise=0.1).box().widths > 0.1).all()
 
 
 def test_negative_variances_are_not_taken_for_an_exact_fit(monkeypatch) -> None:

@@ -30,6 +30,9 @@ DIFFERENCE = 1e-3
 # Smallest eigenvalue of the correlations of the linearised law, below which it has no width in some direction: differences
 # leave 1e-11 in the Hessian of a loss of one's own; noise that is narrower by 1e5 in one direction than in another has 1e-10.
 FLAT = 1e-10
+# Of a parameter, below which its standard deviation is round-off: to this the gradient vanishes at the minimum. Cells as narrow
+# could not be told apart.
+STILL = 1e-12
 SAMPLINGS = ("with_replacement", "without_replacement", "epoch")
 
 
@@ -291,10 +294,11 @@ class SGD:
             raise InvalidInput(f"widths: expected a positive number of standard deviations, got {widths!r}")
         covariance = self._linear_covariance(self._independent_scale) / (1.0 - self.momentum)
         variance = np.diag(covariance)
-        if not (variance > 0.0).all():
+        if not (variance > (STILL * self.model.minimum) ** 2).all():
             raise InvalidInput(
                 f"box: expected gradient noise along every axis at the minimum, got variances {variance.tolist()} for "
-                f"{self.model.names}: an exact fit stops SGD"
+                f"{self.model.names} at {self.model.minimum.tolist()}: an exact fit stops SGD. Add noise with label_noise= or "
+                "injected_noise="
             )
         reach = widths * np.sqrt(variance)
         return Box(self.model.minimum - reach, self.model.minimum + reach)

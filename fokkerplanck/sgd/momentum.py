@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import InvalidInput
 from ..grid import Box
 from ..process import DiffusionProcess
-from .descent import SGD
+from .descent import SGD, STILL
 from .quadratic import Stationary, ornstein_uhlenbeck
 
 Array = NDArray[np.float64]
@@ -154,9 +154,9 @@ class Underdamped:
         if not (math.isfinite(widths) and widths > 0.0):
             raise InvalidInput(f"widths: expected a positive number of standard deviations, got {widths!r}")
         reach = widths * np.sqrt(np.diag(self.linearised().covariance))
-        if not (reach > 0.0).all():
-            raise InvalidInput("box: expected gradient noise at the minimum, got none: an exact fit stops SGD")
         middle = np.concatenate([model.minimum, np.zeros(model.dim)])
+        if not (reach > STILL * np.abs(middle)).all():
+            raise InvalidInput("box: expected gradient noise at the minimum, got none: an exact fit stops SGD")
         return Box(middle - reach, middle + reach)
 
     def states(self, path: ArrayLike) -> Array:
