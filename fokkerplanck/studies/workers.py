@@ -96,7 +96,9 @@ def _workers_of_our_own(workers: int) -> Iterator[Any]:
                 threads_per_worker=1,
                 processes=True,
                 dashboard_address=None,
-                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # or its status page takes port 8787 wherever it is free
+                scheduler_kwargs={
+                    "dashboard_address": "127.0.0.1:0"
+                },  # or its status page takes port 8787 wherever it is free
                 memory_limit=0,  # a worker is not stopped for the memory that a large solve needs
                 silence_logs=logging.CRITICAL,
                 env=threads | {name: os.environ.get(name, "") for name in ("PYTHONPATH", "PYTHONSAFEPATH")},
