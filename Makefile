@@ -10,12 +10,13 @@ EXECUTED := $(NOTEBOOKS:notebooks/%.md=build/notebooks/%.ipynb)
 
 BENCHMARKS := accuracy trust reported peers methods startup scaling helmholtz simulator references calibration studies
 
-.PHONY: help run test lint format docs notebooks dist dist-check bench $(BENCHMARKS:%=bench-%) picture clean
+.PHONY: help run test test-old lint format docs notebooks dist dist-check bench $(BENCHMARKS:%=bench-%) picture clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make run        install into .venv and solve the breast-cancer case; results in out/"
 	@echo "make test       run the tests"
+	@echo "make test-old   run them with every dependency in the oldest version declared; in build/oldest"
 	@echo "make lint       ruff, mypy and the import contracts"
 	@echo "make format     let ruff rewrite the code in the house format"
 	@echo "make docs       build the documentation into docs/_build/html, which needs no network; warnings are errors"
@@ -32,6 +33,14 @@ run: $(VENV)/installed
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest
+
+# Old versions are deprecated by what they import themselves, in its newest version; that is not looked at.
+test-old:
+	rm -rf build/oldest
+	$(PYTHON) -m venv build/oldest
+	sed -n 's/^    "\([a-z0-9]*\)\(\[.*\]\)*>=\(.*\)",$$/\1==\3/p' pyproject.toml >build/oldest/constraints.txt
+	build/oldest/bin/python -m pip install --quiet --constraint build/oldest/constraints.txt --editable ".[test,notebooks]"
+	build/oldest/bin/python -m pytest -W ignore::DeprecationWarning
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
@@ -55,14 +64,14 @@ build/notebooks/%.ipynb: notebooks/%.md $(wildcard fokkerplanck/*.py fokkerplanc
 	$(BIN)/jupyter-execute --inplace --timeout=600 $@
 
 # The wheel is built from the sdist, so that both are complete.
-dist: $(VENV)/installed-dev
+dist: $(VENV)/bin/pyproject-build
 	rm -rf dist
-	$(BIN)/python -m build --outdir dist
+	$(BIN)/pyproject-build --outdir dist
 
 dist-check: dist
 	rm -rf build/clean
 	$(PYTHON) -m venv build/clean
-	build/clean/bin/python -m pip install --quiet dist/*.whl
+	build/clean/bin/python -m pip install --quiet --no-compile dist/*.whl
 	cd build/clean && PYTHONPATH= bin/python -I -W error $(CURDIR)/.ci/smoke.py
 
 bench: $(VENV)/installed-bench
@@ -88,6 +97,9 @@ picture: $(VENV)/installed
 # One stamp file per set of dependencies. The install is editable, so only pyproject.toml asks for a new one.
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/bin/pyproject-build: | $(VENV)/bin/python
+	$(PIP) install "build>=1.2"
 
 $(VENV)/installed: pyproject.toml | $(VENV)/bin/python
 	$(PIP) install --editable .

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from .studies import study
     from .sweeps import Areas, extrapolated_areas, swept_areas
 
-__version__ = "0.1.0"
+    __version__: str
 
 __all__ = [
     "Algebraic",
@@ -224,6 +224,8 @@ def __getattr__(name: str) -> Any:
         value: Any = import_module(_MODULES[name], __name__)
     elif name in _HOMES:
         value = getattr(import_module(_HOMES[name], __name__), name)
+    elif name == "__version__":
+        value = import_module("importlib.metadata").version(__name__)  # that of pyproject.toml
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value

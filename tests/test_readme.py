@@ -40,6 +40,13 @@ def test_counts_of_the_readme_are_those_of_the_package() -> None:
     assert "Ten notebooks tell one" in words
 
 
+def test_citations_have_the_version_of_the_package() -> None:
+    home = README.parent
+    for path, pattern in (("CITATION.cff", r"^version: (\S+)$"), ("docs/howto/cite.md", r"^ +version = \{(\S+)\},$")):
+        assert re.findall(pattern, (home / path).read_text(encoding="utf-8"), re.MULTILINE) == [fp.__version__]
+    assert f"## [{fp.__version__}] –" in (home / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
 def spelled(number: int) -> str:
     tens = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
     ones = ("", "-one", "-two", "-three", "-four", "-five", "-six", "-seven", "-eight", "-nine")
