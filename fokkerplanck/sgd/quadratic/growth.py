@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
-from scipy.signal import lfilter
 
 from ...errors import InvalidInput, NotConverged
 from .matrices import Array, fraction, positive, whole
@@ -241,6 +240,8 @@ def stable_scale(
     >>> round(stable_scale(1.0, learning_rate=0.1, noise_scale=10.0, alpha=1.5) ** 1.5, 9)
     6.840645639
     """
+    from scipy.signal import lfilter  # slow to import, and needed here only
+
     h, rate, scale = positive(curvature, "curvature"), positive(learning_rate, "learning_rate"), noise_scale
     mu = fraction(momentum, "momentum")
     positive(scale, "noise_scale")
