@@ -23,7 +23,7 @@ help:
 	@echo "make notebooks  execute the notebooks into build/notebooks, errors fail"
 	@echo "make dist       build wheel and sdist into dist"
 	@echo "make dist-check install that wheel into a clean environment and try it there; a minute or two"
-	@echo "make bench      print the tables of docs/theory/method.md in moderate sizes; twenty minutes"
+	@echo "make bench      print the tables of docs/theory/method.md in moderate sizes; ten minutes"
 	@echo "make bench-NAME one of them in full: $(BENCHMARKS); ARGS='--help' says what it takes"
 	@echo "make picture    draw the picture of the README again"
 	@echo "make clean      delete everything that the targets above made"
