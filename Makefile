@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 NOTEBOOKS := $(wildcard notebooks/*.md)
 EXECUTED := $(NOTEBOOKS:notebooks/%.md=build/notebooks/%.ipynb)
 
-BENCHMARKS := accuracy trust reported peers methods startup scaling helmholtz simulator references calibration studies
+BENCHMARKS := blas accuracy trust reported peers methods startup scaling helmholtz simulator references calibration studies
 
 .PHONY: help run test test-old lint format docs notebooks dist dist-check bench $(BENCHMARKS:%=bench-%) picture clean
 .DELETE_ON_ERROR:
@@ -84,6 +84,7 @@ bench: $(VENV)/installed-bench
 	-$(BIN)/python benchmarks/startup.py
 	-$(BIN)/python benchmarks/scaling.py --quick
 	-$(BIN)/python benchmarks/helmholtz.py
+	-$(BIN)/python benchmarks/blas.py
 	-$(BIN)/python benchmarks/calibration.py --replications 500
 	-$(BIN)/python benchmarks/references.py --updates 1e6 --nodes 0
 	-$(BIN)/python benchmarks/simulator.py --rounds 3

@@ -30,7 +30,6 @@ FAILED, BAD_USAGE = 1, 2
 BOOKS = ("status", "failure", "remark", "seconds")  # of a study, beside what it measures
 OWN_DATA: dict[str, Any] = {"learning_rate": 0.1, "batch_size": 8, "sampling": "with_replacement"}
 MODELS = {"logistic": 0.1, "linear": 0.0}  # with the default of l2
-
 INTERRUPTED = "The work was interrupted; this page has what there was by then."
 
 app = typer.Typer(

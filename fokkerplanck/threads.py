@@ -118,8 +118,9 @@ _blas = Lock()
 def one_blas_thread() -> Iterator[None]:
     """Around a computation, or as ``@one_blas_thread()`` on its function; the caller's number is put back.
 
-    A product of 256² arrays is done before a second thread has woken up: with two the Helmholtz decomposition takes twice as
-    long. The number belongs to the process: only the outermost call, or of several that overlap the first, sets it.
+    A product of 256² arrays is done before a second thread has woken up: with two, `nonequilibrium` takes twice as long
+    (`make bench-blas`). The number belongs to the process: only the outermost call, or of several that overlap the first,
+    sets it.
     """
     if not _blas.acquire(blocking=False):
         yield
